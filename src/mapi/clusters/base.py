@@ -1,0 +1,160 @@
+"""The contract of a cluster: what the platform asks of each kind.
+
+Nothing above this line knows which kind it talks to. One test suite runs against every kind.
+
+The life of an execution, as a cluster sees it::
+
+    launch(launch) ─→ RankStarted (each rank) ─→ RankExited (each rank)
+                  └─→ LaunchFailed                      after end(): the same RankExited
+
+Reports arrive through the callback given to `open`, on the event loop, once each. A report may come
+again after a restart of the platform; nothing may be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+import msgspec
+
+from mapi.domain.run import Allocation, ExecutionId
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A machine of a cluster. `memory` in bytes; `gpu_type` None where it has no GPUs."""
+
+    name: str
+    instance: str
+    gpu_type: str | None
+    gpus: int
+    cpus: int
+    memory: int
+    alive: bool = True
+    schedulable: bool = True
+
+
+class Inventory(msgspec.Struct, frozen=True):
+    """What a cluster has. It changes only through the callback of `Cluster.open`.
+
+    `ranks_share_nodes`: several ranks of one run may be placed on one node.
+    `shared_slots`: how many ranks that ask for no CPUs and no GPUs a node takes at once.
+    """
+
+    nodes: tuple[Node, ...]
+    ranks_share_nodes: bool = False
+    shared_slots: int = 16
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """Everything a cluster needs to execute one resumption.
+
+    `placement`: the node name of each rank, by rank. `env`: the user's variables. `parameters`: the text of
+    parameters.yaml. `grace_seconds`: how long an ended rank has between the gentle signal and the hard one.
+    """
+
+    execution: ExecutionId
+    run_name: str
+    command: str
+    image: str
+    env: dict[str, str]
+    parameters: str
+    allocation: Allocation
+    placement: tuple[str, ...]
+    grace_seconds: float = 30.0
+
+
+class RankStarted(msgspec.Struct, frozen=True):
+    """The command of a rank runs."""
+
+    execution: ExecutionId
+    rank: int
+    at: int
+
+
+class RankExited(msgspec.Struct, frozen=True):
+    """A rank has ended, everything it started has ended, and its log file is whole.
+
+    `exit_code`: as a shell reports it (128 + n for signal n); None when it cannot be known, then `reason` says why
+    and `system` is True (a failure that is not the run's own doing: its supervisor was killed, its node was lost).
+    """
+
+    execution: ExecutionId
+    rank: int
+    at: int
+    exit_code: int | None
+    reason: str | None = None
+    system: bool = False
+
+
+class LaunchFailed(msgspec.Struct, frozen=True):
+    """Nothing of the execution runs, nor will: it could not be started.
+
+    `image`: True when its image could not be had (FAILED_PULL).
+    """
+
+    execution: ExecutionId
+    at: int
+    reason: str
+    image: bool = False
+    system: bool = False
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something worth an event in the run's history, which changes no status."""
+
+    execution: ExecutionId
+    at: int
+    type: str
+    message: str
+
+
+Report = RankStarted | RankExited | LaunchFailed | Notice
+
+
+class Cluster(Protocol):
+    """A place that executes runs."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+
+    @property
+    def kind(self) -> str:
+        """`local`, `kubernetes`, `slurm` …"""
+
+    @property
+    def inventory(self) -> Inventory:
+        """What there is now."""
+
+    async def open(self, report: Callable[[Report], None], changed: Callable[[], None]) -> None:
+        """Begin: learn the inventory and be ready to launch.
+
+        Args:
+            report: called on the event loop with what happens to executions.
+            changed: called on the event loop when `inventory` has changed.
+        """
+
+    async def launch(self, launch: Launch) -> None:
+        """Start a resumption. Asked twice for one execution, it starts once. Returns when it is handed over."""
+
+    async def adopt(self, launch: Launch) -> None:
+        """Watch again, after a restart of the platform, what `launch` was asked to start before it.
+
+        Never starts anything: a rank of which there is no trace is reported as exited with `system=True`.
+        """
+
+    async def end(self, execution: ExecutionId, *, force: bool = False) -> None:
+        """Ask every rank to end: gently, and by force when the grace period is over (`force`: at once).
+
+        Returns at once; `RankExited` follows. An unknown execution is no error.
+        """
+
+    async def sweep(self, keep: Collection[ExecutionId]) -> None:
+        """End and forget every execution that is not in `keep`: nothing runs that nobody owns."""
+
+    async def forget(self, run_id: str) -> None:
+        """Remove all that an ended run left here, except its logs."""
+
+    async def close(self) -> None:
+        """Stop watching. What runs goes on."""

@@ -1,0 +1,43 @@
+"""The environment a rank runs in: the same on every kind of cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Where a run finds its parameters, on every cluster that allows a mount.
+PARAMETERS_MOUNT = "/mnt/config"
+PARAMETERS_FILE = "parameters.yaml"
+
+
+def rank_environment(
+    *,
+    run_name: str,
+    resumption: int,
+    rank: int,
+    nodes: int,
+    gpus_per_node: int,
+    master_addr: str,
+    master_port: int,
+    parameters_path: str,
+    user: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the variables of one rank, the user's own on top.
+
+    A rank without GPUs counts as one worker, so that `WORLD_SIZE` is the number of processes a plain
+    launcher starts: the GPUs of the run, or its nodes when it has none.
+    """
+    local_world_size = max(gpus_per_node, 1)
+    return {
+        "MOSAICML_PLATFORM": "true",
+        "RUN_NAME": run_name,
+        "COMPOSER_RUN_NAME": run_name,
+        "RESUMPTION_INDEX": str(resumption),
+        "NUM_NODES": str(nodes),
+        "NODE_RANK": str(rank),
+        "WORLD_SIZE": str(nodes * local_world_size),
+        "LOCAL_WORLD_SIZE": str(local_world_size),
+        "MASTER_ADDR": master_addr,
+        "MASTER_PORT": str(master_port),
+        "PARAMETERS": parameters_path,
+        **user,
+    }
