@@ -6,14 +6,14 @@ All times are integer milliseconds since 1970 (UTC), the precision of the wire.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from mcli.models.run_status import RunStatus
 
 #: Any value JSON can carry.
-type_json = Any
+Json = Any
 
 
 def now_ms() -> int:
@@ -62,8 +62,8 @@ class RunSpec(msgspec.Struct, frozen=True):
     compute: Compute = Compute()
     scheduling: Scheduling = Scheduling()
     env: dict[str, str] = {}
-    integrations: tuple[dict[str, type_json], ...] = ()
-    parameters: dict[str, type_json] = {}
+    integrations: tuple[dict[str, Json], ...] = ()
+    parameters: dict[str, Json] = {}
     parent_name: str | None = None
     run_type: str = "TRAINING"
 
@@ -94,7 +94,10 @@ class Allocation(msgspec.Struct, frozen=True):
 
 
 class RankState(msgspec.Struct, frozen=True):
-    """One node of a resumption: where it runs and how it ended."""
+    """One node of a resumption: where it runs and how it ended.
+
+    `system`: True if it ended by no doing of its own.
+    """
 
     rank: int
     node: str
@@ -102,6 +105,12 @@ class RankState(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     reason: str | None = None
     ended_at: int | None = None
+    system: bool = False
+
+
+#: Why a resumption is being ended before its command is done: a person's stop, a limit of the run,
+#: room for a run of higher priority, or the failure of another rank.
+Ending = Literal["stop", "limit", "preemption", "failure"]
 
 
 class Resumption(msgspec.Struct, frozen=True):
@@ -115,6 +124,7 @@ class Resumption(msgspec.Struct, frozen=True):
     started_at: int | None = None
     ended_at: int | None = None
     ranks: tuple[RankState, ...] = ()
+    ending: Ending | None = None
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -124,13 +134,14 @@ class Run(msgspec.Struct, frozen=True):
     name: str
     owner_id: str
     spec: RunSpec
-    submitted: dict[str, type_json]
-    metadata: dict[str, type_json]
+    submitted: dict[str, Json]
+    metadata: dict[str, Json]
     created_at: int
     updated_at: int
     resumptions: tuple[Resumption, ...]
     failures: int = 0
     is_deleted: bool = False
+    event_count: int = 0
 
     @property
     def latest(self) -> Resumption:
@@ -161,4 +172,4 @@ class Event(msgspec.Struct, frozen=True):
     at: int
     message: str
     status: RunStatus | None = None
-    data: dict[str, type_json] | None = None
+    data: dict[str, Json] | None = None

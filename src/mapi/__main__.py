@@ -1,0 +1,7 @@
+"""`python -m mapi` is `mapi`."""
+
+import sys
+
+from mapi.cli import main
+
+sys.exit(main())

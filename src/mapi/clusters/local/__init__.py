@@ -1,0 +1,1 @@
+"""This machine as a cluster: processes that outlive the platform."""

@@ -1,0 +1,313 @@
+"""The small process that starts ranks, and what each rank's supervisor does.
+
+Run as a script, never through the package, so that a fork of it is cheap: `python -I -S launcher.py FD`.
+
+    platform ──socket──▶ launcher ──fork──▶ supervisor, one a rank ──posix_spawn──▶ bash -c … ──▶ log file
+
+The launcher ends with the platform; a supervisor belongs to nobody's lifetime but its rank's. Each message
+on the socket carries two descriptors: a file with the rank's specification (JSON; it is never on disk, since
+the environment may hold secrets), and a pipe. The pipe only says when to look at the rank's state file: a
+byte when the command has started, its end when the supervisor is done, or dead, or was never forked.
+
+The state file is one block, overwritten in place, so that a disk that fills up later cannot lose an exit
+code. Its supervisor holds a record lock on it for as long as it lives: whoever asks the kernel for the holder
+knows both whether a rank is looked after and by which process, without racing for the lock itself.
+
+Only what is small is imported (no pathlib): every supervisor is a copy of this process.
+"""
+# ruff: noqa: PTH103, PTH102, PTH112, PTH115, PTH118, PTH123, PTH208, PTH211
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import gc
+import json
+import math
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+STATE_FILE = "state"
+STATE_BLOCK = 1024
+
+#: How long what a command left behind has, between the gentle signal and the hard one. Seconds.
+LEFTOVER_GRACE = 2.0
+
+_A_DAY = 86_400.0
+
+#: A stop, and a stop at once. Blocked everywhere and taken one by one, so that none is lost or comes between.
+STOP, FORCE = signal.SIGTERM, signal.SIGUSR1
+_HANDLED = {STOP, FORCE, signal.SIGCHLD}
+_ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+
+_PR_SET_CHILD_SUBREAPER = 36
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_MOVE, _MS_REC, _MS_SLAVE = 1, 32, 4096, 8192, 16384, 1 << 19
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def claim(directory: str) -> int | None:
+    """Return the rank's state file, locked while this process lives; None where it was claimed before."""
+    state = os.open(os.path.join(directory, STATE_FILE), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(state)
+        return None
+    if os.fstat(state).st_size:
+        os.close(state)
+        return None
+    return state
+
+
+def write_state(state: int, record: dict[str, Any]) -> None:
+    """Overwrite the one block of a state file."""
+    os.pwrite(state, json.dumps(record).encode().ljust(STATE_BLOCK), 0)
+
+
+def now_ms() -> int:
+    """The wall clock, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def serve(requests: socket.socket) -> None:
+    """Fork a supervisor for every request, until the platform closes its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+    gc.freeze()
+    while True:
+        message, received, _, _ = socket.recv_fds(requests, 1, 2, socket.MSG_CMSG_CLOEXEC)
+        if not message:
+            return
+        try:
+            forked = os.fork() if len(received) == 2 else -1
+        except OSError:
+            forked = -1
+        if forked == 0:
+            try:
+                requests.close()
+                run_rank(*received)
+            finally:
+                os._exit(0)
+        for descriptor in received:
+            os.close(descriptor)
+
+
+def run_rank(specification: int, nudge: int) -> None:
+    """Start one rank's command and stay until nothing of it is left."""
+    with open(specification, encoding="utf-8") as file:
+        spec = json.load(file)
+    state = claim(spec["directory"])
+    if state is None:
+        return
+    record: dict[str, Any] = {}
+    try:
+        _detach()
+        record["note"] = _prepare(spec)
+        record["started"] = now_ms()
+        write_state(state, record)
+        command = _spawn(spec)
+    except (OSError, ValueError) as error:
+        code = (127 if isinstance(error, FileNotFoundError) else 126) if "started" in record else None
+        write_state(state, {**record, "ended": now_ms(), "code": code, "error": str(error)[:400]})
+        return
+    with contextlib.suppress(BrokenPipeError):  # a platform that is away reads the state file when it is back
+        os.write(nudge, b"+")
+    status = supervise(command, spec["grace"])
+    code = os.waitstatus_to_exitcode(status)
+    outcome = {"code": 128 - code, "signal": -code} if code < 0 else {"code": code}
+    write_state(state, {**record, "ended": now_ms(), **outcome})
+
+
+def supervise(command: int, grace: float) -> int:
+    """Wait until `command` and all it left has ended; end that when told to, or when `command` is gone.
+
+    Args:
+        command: process id of a direct child.
+        grace: seconds between a stop's gentle signal and its hard one.
+
+    Returns:
+        The wait status of `command`.
+    """
+    status = None
+    deadline = math.inf
+    while True:
+        try:
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == command:
+                    status = ended[1]
+        except ChildProcessError:
+            return status or 0
+        if status is not None and deadline == math.inf:
+            _terminate_descendants()
+            deadline = time.monotonic() + LEFTOVER_GRACE
+        patience = deadline - time.monotonic()
+        if patience <= 0:
+            _kill_children()
+            patience = 0.05
+        received = signal.sigtimedwait(_HANDLED, min(patience, _A_DAY))
+        if received is None:
+            continue
+        if received.si_signo == FORCE:
+            deadline = -math.inf
+        elif received.si_signo == STOP and deadline == math.inf:
+            _terminate_descendants()
+            deadline = time.monotonic() + grace
+
+
+def _detach() -> None:
+    """Become a process of nobody's, and the one that inherits every orphan of its own."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+
+
+def _prepare(spec: dict[str, Any]) -> str | None:
+    """Write and mount the parameters and enter the work directory; return why there is no mount, if so."""
+    directory = spec["directory"]
+    work, config = os.path.join(directory, "work"), os.path.join(directory, "config")
+    os.makedirs(work, exist_ok=True)
+    os.makedirs(config, exist_ok=True)
+    with open(os.path.join(config, spec["parameters_file"]), "w", encoding="utf-8") as file:
+        file.write(spec["parameters"])
+    if spec["cpus"]:
+        os.sched_setaffinity(0, spec["cpus"])
+    try:
+        _mount_privately(config, spec["mount"], os.path.join(directory, "mount"))
+        spec["env"].update(spec["mounted_env"])
+        note = None
+    except OSError as error:
+        note = f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
+    os.chdir(work)
+    return note
+
+
+def _spawn(spec: dict[str, Any]) -> int:
+    log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    return os.posix_spawnp(
+        "bash",
+        ["bash", "-c", "--", spec["command"]],
+        spec["env"],
+        file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+        setpgroup=0,
+        setsigmask=(),
+        setsigdef=_ALL_SIGNALS,
+    )
+
+
+def _mount_privately(source: str, target: str, scratch: str) -> None:
+    """Show `source` at `target` to this process and its children only; nothing changes for anyone else.
+
+    Where `target` does not exist, its parent is replaced by a read-only directory (made at `scratch`) with
+    the same entries and one more. It takes its place in one step: on any error the parent is as it was.
+    """
+    _own_mount_namespace()
+    _mount(None, "/", None, _MS_REC | _MS_SLAVE)
+    if os.path.isdir(target):
+        _mount(source, target, None, _MS_BIND)
+        return
+    parent, name = os.path.split(target)
+    entries = [entry for entry in os.scandir(parent) if entry.name != name]
+    os.makedirs(scratch, exist_ok=True)
+    _mount("tmpfs", scratch, "tmpfs", 0, "mode=755")
+    for entry in entries:
+        copy = os.path.join(scratch, entry.name)
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), copy)
+            continue
+        if entry.is_dir():
+            os.mkdir(copy)
+        else:
+            os.close(os.open(copy, os.O_CREAT | os.O_WRONLY))
+        _mount(entry.path, copy, None, _MS_BIND | _MS_REC)
+    os.mkdir(os.path.join(scratch, name))
+    _mount(source, os.path.join(scratch, name), None, _MS_BIND)
+    _mount(None, scratch, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
+    _mount(scratch, parent, None, _MS_MOVE)
+
+
+def _own_mount_namespace() -> None:
+    if _LIBC.unshare(_CLONE_NEWNS) == 0:
+        return
+    user, group = os.getuid(), os.getgid()
+    if _LIBC.unshare(_CLONE_NEWUSER | _CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "unshare")
+    for name, value in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{user} {user} 1"),
+        ("gid_map", f"{group} {group} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(value)
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    source_, target_, kind_, data_ = (
+        os.fsencode(text) if text else None for text in (source, target, kind, data)
+    )
+    if _LIBC.mount(source_, target_, kind_, ctypes.c_ulong(flags), data_):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), f"mount {target}")
+
+
+def _children(parent: int) -> list[int]:
+    """The processes whose parent is `parent`, in any of its threads."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{parent}/task"):
+            with open(f"/proc/{parent}/task/{thread}/children", encoding="ascii") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        return _scan(parent) if os.path.isdir(f"/proc/{parent}") else []
+    return found
+
+
+def _scan(parent: int) -> list[int]:
+    """The same, on a kernel without lists of children."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(int(name)) == parent]
+
+
+def _parent(process: int) -> int | None:
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def _terminate_descendants() -> None:
+    """Send the gentle signal to every process below this one, parents first: none shall take a next step."""
+    below = [(process, os.getpid()) for process in _children(os.getpid())]
+    for process, _ in below:
+        below += [(child, process) for child in _children(process)]
+    for process, parent in below:
+        _terminate(process, {parent, os.getpid()})
+
+
+def _terminate(process: int, parents: set[int]) -> None:
+    """Signal a process if it is still the one that was found: its number may be a stranger's by now."""
+    with contextlib.suppress(OSError):
+        handle = os.pidfd_open(process)
+        try:
+            if _parent(process) in parents:
+                signal.pidfd_send_signal(handle, signal.SIGTERM)
+        finally:
+            os.close(handle)
+
+
+def _kill_children() -> None:
+    """Kill every direct child. What they leave becomes a direct child in turn."""
+    for process in _children(os.getpid()):
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))

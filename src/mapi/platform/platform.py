@@ -1,0 +1,486 @@
+"""The platform: everything a caller can ask, whichever way it asks.
+
+Here the run database, the scheduler, the clusters and the logs meet; none of them knows of the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from mapi.clusters.base import Cluster
+from mapi.domain import lifecycle
+from mapi.domain.errors import BadRequest, BadRunRequest, Conflict, NotFound
+from mapi.domain.identity import IdSource, unique_name
+from mapi.domain.outcome import first_failed
+from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
+from mapi.domain.run import Event, Json, Resumption, Run, now_ms
+from mapi.domain.submission import parse_submission
+from mapi.domain.user import Caller, Organization, User
+from mapi.logs import Chunk, LogStore
+from mapi.metrics import Metrics
+from mapi.platform.accounts import Accounts
+from mapi.platform.book import RunBook
+from mapi.platform.dispatcher import Dispatcher
+from mapi.platform.views import ClusterView, Occupancy, RunPage
+from mapi.scheduling import parse_priority, resolve
+from mapi.store import RunExists, Store
+from mcli.models.run_status import TERMINAL, RunStatus
+
+log = logging.getLogger(__name__)
+
+#: Limits of a run's metadata, as the platform documents them.
+MAX_METADATA_KEYS = 200
+MAX_METADATA_KEY = 200
+MAX_METADATA_VALUE = 100_000
+
+_NAME_TRIES = 5
+
+
+class Platform:
+    """A platform with its clusters. Open it before anything else is called."""
+
+    def __init__(
+        self,
+        store: Store,
+        clusters: Sequence[Cluster],
+        logs: LogStore,
+        metrics: Metrics,
+        *,
+        grace_seconds: float,
+    ) -> None:
+        self.metrics = metrics
+        self.accounts = Accounts(store)
+        self._store = store
+        self._logs = logs
+        self._book = RunBook(store, metrics)
+        self._dispatchers = {
+            cluster.name: Dispatcher(cluster, self._book, logs, metrics, grace_seconds=grace_seconds)
+            for cluster in clusters
+        }
+        self._ids = IdSource()
+        self._ready = False
+
+    async def open(self) -> None:
+        """Take over where the last server left off."""
+        await self.accounts.open()
+        active = await self._book.open()
+        for name, dispatcher in self._dispatchers.items():
+            await dispatcher.open([run for run in active if run.latest.allocation.cluster == name])
+        orphans = [run.name for run in active if run.latest.allocation.cluster not in self._dispatchers]
+        if orphans:
+            log.warning("these runs wait for clusters that are not configured: %s", ", ".join(orphans))
+        self._ready = True
+
+    async def close(self) -> None:
+        """Stop serving; what runs goes on."""
+        self._ready = False
+        for dispatcher in self._dispatchers.values():
+            await dispatcher.close()
+        self._logs.close()
+        await self._store.close()
+
+    def ready(self) -> bool:
+        """True while calls are answered."""
+        return self._ready
+
+    def authenticate(self, authorization: str) -> Caller:
+        """Return whom an `Authorization` header stands for, or raise `Unauthorized`."""
+        return self.accounts.caller(authorization)
+
+    # -- submitting ------------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        caller: Caller,
+        run_input: Mapping[str, Json],
+        *,
+        run_type: str = "TRAINING",
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Accept a run: check it, find a cluster that can run it, write it, and put it in line.
+
+        Args:
+            caller: who submits.
+            run_input: the configuration, as the protocol spells it.
+            run_type: TRAINING or INTERACTIVE.
+            idempotency_key: a second call with the same key returns the first call's run.
+
+        Raises:
+            BadRunRequest: if the configuration is incomplete or wrong.
+            InstanceTypeUnavailable: if no cluster can ever run it.
+        """
+        key = None if idempotency_key is None else f"{caller.user_id}:{idempotency_key}"[:100]
+        submission = parse_submission(run_input, run_type=run_type)
+        check_metadata(submission.metadata)
+        spec = submission.spec
+        priority = parse_priority(spec.scheduling.priority)
+        spec = replace(spec, scheduling=replace(spec.scheduling, priority=priority))
+        inventories = {name: item.cluster.inventory for name, item in self._dispatchers.items()}
+        allocation = resolve(spec.compute, inventories)
+        for _ in range(_NAME_TRIES):
+            run_id, at = self._ids.next(now_ms())
+            run, created = lifecycle.create(
+                run_id=run_id,
+                name=unique_name(spec.name),
+                owner_id=caller.user_id,
+                spec=spec,
+                submitted=dict(run_input),
+                metadata=submission.metadata,
+                allocation=allocation,
+                at=at,
+            )
+            try:
+                await self._book.add(run, created, idempotency_key=key)
+            except RunExists:
+                earlier = await self._store.by_key(key) if key else None
+                if earlier is not None:
+                    return earlier
+                continue
+            self._dispatchers[allocation.cluster].enqueue(run)
+            return run
+        raise Conflict(f"no free name could be found for {spec.name!r}")
+
+    async def submit_interactive(
+        self, caller: Caller, run_input: Mapping[str, Json], seconds: int | None
+    ) -> Run:
+        """Accept a run that only holds its place, for a person to connect to."""
+        length = "infinity" if seconds is None else str(seconds)
+        filled = {
+            **run_input,
+            "runName": run_input.get("runName") or "interactive",
+            "image": run_input.get("image") or "mosaicml/pytorch",
+            "command": f"sleep {length}",
+        }
+        return await self.submit(caller, filled, run_type="INTERACTIVE")
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    async def find_runs(
+        self,
+        caller: Caller,
+        wanted: RunFilter,
+        *,
+        scope: Scope | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        include_deleted: bool = False,
+    ) -> RunPage:
+        """Return a page of the runs a filter means, newest first."""
+        owners = self.accounts.owner_ids(caller, scope)
+        page = await self._store.find(
+            wanted, owner_ids=owners, limit=limit, cursor=cursor, include_deleted=include_deleted
+        )
+        return RunPage(page.runs, page.cursor, page.cursor is not None)
+
+    async def history(self, runs: Iterable[Run]) -> dict[str, list[Event]]:
+        """The events of runs, by run id."""
+        return await self._store.history([run.id for run in runs])
+
+    def owners(self, runs: Iterable[Run]) -> dict[str, User]:
+        """Who owns runs, by user id."""
+        return {run.owner_id: self.accounts.user(run.owner_id) for run in runs}
+
+    def waiting_reason(self, run: Run) -> str | None:
+        """Why a run is in its status; for one that waits, as things stand now."""
+        dispatcher = self._dispatchers.get(run.latest.allocation.cluster)
+        wait = dispatcher.wait_of(run) if dispatcher and run.status in lifecycle.WAITING else None
+        return wait.reason if wait else run.latest.reason
+
+    def clusters(self, caller: Caller, names: Iterable[str] | None = None) -> list[ClusterView]:
+        """The clusters there are, with the runs of the caller's organization on them."""
+        wanted = None if names is None else set(names)
+        return [
+            self._view(name, dispatcher, caller)
+            for name, dispatcher in self._dispatchers.items()
+            if wanted is None or name in wanted
+        ]
+
+    def _view(self, name: str, dispatcher: Dispatcher, caller: Caller) -> ClusterView:
+        runs = [run for run in self._book.all_told() if run.latest.allocation.cluster == name]
+        seen = [run for run in runs if self.accounts.may_see(caller, run.owner_id)]
+        queued = []
+        for run in seen:
+            wait = dispatcher.wait_of(run)
+            if wait is not None:
+                queued.append(Occupancy(run, self.accounts.user(run.owner_id), wait.reason, wait.position))
+        return ClusterView(
+            name=name,
+            kind=dispatcher.cluster.kind,
+            inventory=dispatcher.cluster.inventory,
+            active=[
+                Occupancy(run, self.accounts.user(run.owner_id))
+                for run in seen
+                if run.status in lifecycle.PLACED
+            ],
+            queued=sorted(queued, key=lambda item: item.position or 0),
+        )
+
+    def users(
+        self, caller: Caller, ids: Iterable[str] | None = None, emails: Iterable[str] | None = None
+    ) -> list[User]:
+        """The users of the caller's organization."""
+        return self.accounts.find(caller, ids, emails)
+
+    def organizations(self, caller: Caller) -> list[Organization]:
+        """The organization the caller belongs to."""
+        return [self.accounts.organization(caller)]
+
+    # -- changing --------------------------------------------------------------------------------
+
+    async def stop_runs(self, caller: Caller, wanted: RunFilter, *, reason: str | None = None) -> list[Run]:
+        """Stop runs; those that have ended stay as they are."""
+        stopped = []
+        for run in await self._mine(caller, wanted):
+            current = self._book.get(run.id)
+            if current is None or current.status in TERMINAL:
+                stopped.append(run)
+            else:
+                told = self._dispatcher(run).stop(current, reason or f"stopped by {caller.email}")
+                stopped.append(await told)
+        return stopped
+
+    async def start_runs(self, caller: Caller, wanted: RunFilter) -> list[Run]:
+        """Run ended runs again, each as its next resumption.
+
+        Raises:
+            Conflict: if one of them has not ended; then none is started.
+        """
+        runs = await self._mine(caller, wanted)
+        going = [run for run in runs if run.status not in TERMINAL]
+        if going:
+            names = ", ".join(f"{run.name} ({run.status})" for run in going)
+            raise Conflict(f"only runs that have ended can be started again: {names}")
+        started = []
+        for run in runs:
+            again, event = lifecycle.resume(
+                run, at=now_ms(), reason=f"started again by {caller.email}", failed=False
+            )
+            again = await self._book.put(again, [event])
+            self._dispatcher(again).enqueue(again)
+            started.append(again)
+        return started
+
+    async def delete_runs(self, caller: Caller, wanted: RunFilter) -> list[Run]:
+        """Hide runs and drop their logs; those that are active are stopped first."""
+        deleted = []
+        for run in await self._mine(caller, wanted):
+            current = replace(self._book.get(run.id) or run, is_deleted=True)
+            current, event = lifecycle.note(current, type="DELETED", at=now_ms(), message="Run deleted")
+            told = self._book.put(current, [event])
+            dispatcher = self._dispatcher(run)
+            if current.status not in TERMINAL:
+                reason = f"deleted by {caller.email}"
+                told = dispatcher.stop(current, reason)
+            deleted.append(await told)
+            if deleted[-1].status in TERMINAL:
+                await dispatcher.forget(current)
+        return deleted
+
+    async def update_runs(self, caller: Caller, wanted: RunFilter, changes: RunUpdate) -> list[Run]:
+        """Change how runs queue and what happens when they fail."""
+        given = {
+            name: value for name in changes.__struct_fields__ if (value := getattr(changes, name)) is not None
+        }
+        if not given:
+            raise BadRequest(f"nothing to update: give one of {', '.join(changes.__struct_fields__)}")
+        if "priority" in given:
+            given["priority"] = parse_priority(given["priority"])
+        runs = await self._mine(caller, wanted)
+        ended = [run.name for run in runs if run.status in TERMINAL]
+        if ended:
+            raise Conflict(f"only runs that have not ended can be updated: {', '.join(ended)} have")
+        updated = []
+        for run in runs:
+            current = self._book.get(run.id) or run
+            spec = replace(current.spec, scheduling=replace(current.spec.scheduling, **given))
+            what = ", ".join(f"{name}={value}" for name, value in given.items())
+            current, event = lifecycle.note(
+                replace(current, spec=spec), type="UPDATED", at=now_ms(), message=f"Run updated: {what}"
+            )
+            told = self._book.put(current, [event], spec=True)
+            if current.status not in TERMINAL:
+                self._dispatcher(current).update(current)
+            updated.append(await told)
+        return updated
+
+    async def update_metadata(
+        self, caller: Caller, wanted: RunFilter, metadata: Mapping[str, Json]
+    ) -> list[Run]:
+        """Merge values into the metadata of runs; keys that are not given stay."""
+        updated = []
+        for run in await self._mine(caller, wanted):
+            current = self._book.get(run.id) or run
+            merged = {**current.metadata, **metadata}
+            check_metadata(merged)
+            updated.append(await self._book.put(replace(current, metadata=merged, updated_at=now_ms())))
+        return updated
+
+    async def create_event(
+        self, caller: Caller, run_name: str, event_type: str, data: Mapping[str, Json]
+    ) -> Event:
+        """Add an event of the run's own to its history."""
+        (run,) = await self._mine(caller, RunFilter(names=(run_name,)))
+        current = self._book.get(run.id) or run
+        message = str(data.get("message") or event_type)
+        current, event = lifecycle.note(
+            current, type=event_type, at=now_ms(), message=message, data=dict(data)
+        )
+        await self._book.put(current, [event])
+        return event
+
+    # -- following -------------------------------------------------------------------------------
+
+    async def watch_status(self, caller: Caller, run_name: str) -> AsyncIterator[RunStatus]:
+        """Yield a run's status now, then each it enters, and end after one that is final."""
+        run = await self._visible(caller, run_name)
+        with self._book.watch(run.id) as queue:
+            run = await self._visible(caller, run_name)
+            yield run.status
+            last = run
+            while last.status not in TERMINAL:
+                run = await queue.get()
+                if run.event_count <= last.event_count:
+                    continue  # told before it was read above, or no step of its lifecycle
+                if (run.status, run.latest.index) != (last.status, last.latest.index):
+                    yield run.status
+                last = run
+
+    async def read_logs(self, caller: Caller, request: LogRequest) -> AsyncIterator[Chunk]:
+        """Yield the bytes of a rank's log: what there is, or with `follow` until the resumption has ended.
+
+        Raises:
+            NotFound: if there is no such run.
+            BadRequest: if the resumption has not started (without `follow`), or has no such rank.
+        """
+        run = await self._visible(caller, request.run_name)
+        resumption = _resumption(run, request.resumption)
+        if request.exception_only:
+            raise BadRequest("exceptionOnly is not available: read the log of the failed rank with failed")
+        if resumption.started_at is None and not resumption.ranks:
+            if not request.follow:
+                what = "has not started" if resumption.status not in TERMINAL else "never started"
+                raise BadRequest(f"run {run.name} {what}: it is {resumption.status}, and has no logs")
+            started = await self._started(run, resumption)
+            if started is None:
+                return
+            resumption = started
+        rank = _rank(run, resumption, request)
+        execution = replace(run.execution, resumption=resumption.index)
+        if not self._logs.exists(execution, rank):
+            if not request.follow:
+                return
+            self._logs.open(execution, resumption.allocation.nodes)
+        offset = request.offset
+        if request.tail is not None and offset == 0:
+            offset = self._logs.tail_offset(execution, rank, request.tail)
+        if request.follow and resumption.ended_at is None:
+            async for chunk in self._logs.follow(execution, rank, offset, timestamps=request.timestamps):
+                yield chunk
+        else:
+            for chunk in self._logs.read(execution, rank, offset, timestamps=request.timestamps):
+                yield chunk
+
+    async def _started(self, run: Run, resumption: Resumption) -> Resumption | None:
+        """Wait until a resumption has a place; None if it ended without one."""
+        with self._book.watch(run.id) as queue:
+            current = self._book.told(run.name) or await self._stored(run.name)
+            while current is not None:
+                there = current.resumptions[resumption.index]
+                if there.ranks:
+                    return there
+                if there.status in TERMINAL:
+                    return None
+                current = await queue.get()
+        return None
+
+    # -- finding ---------------------------------------------------------------------------------
+
+    def _dispatcher(self, run: Run) -> Dispatcher:
+        name = run.latest.allocation.cluster
+        if name not in self._dispatchers:
+            raise Conflict(
+                f"run {run.name} belongs to cluster {name!r}, which is not configured here any more"
+            )
+        return self._dispatchers[name]
+
+    async def _mine(self, caller: Caller, wanted: RunFilter) -> list[Run]:
+        """The caller's runs that a change is meant for, every named one of them.
+
+        Raises:
+            BadRequest: if the filter is empty, which would mean every run.
+            NotFound: naming those that are not there.
+        """
+        if wanted == RunFilter():
+            raise BadRequest("no run was named: a change needs names or a filter")
+        if wanted.names is not None and wanted == RunFilter(names=wanted.names):
+            told = [self._book.told(name) for name in wanted.names]
+            active = [run for run in told if run and run.owner_id == caller.user_id and not run.is_deleted]
+            if len(active) == len(wanted.names):
+                return active
+        page = await self._store.find(wanted, owner_ids=[caller.user_id], limit=None)
+        if wanted.names is not None:
+            found = {run.name: run for run in page.runs}
+            missing = [name for name in wanted.names if name not in found]
+            if missing and wanted == RunFilter(names=wanted.names):
+                raise NotFound(f"Run {', '.join(missing)} not found")
+            return [found[name] for name in dict.fromkeys(wanted.names) if name in found]
+        return page.runs
+
+    async def _visible(self, caller: Caller, name: str) -> Run:
+        """A run of the caller's organization by name, deleted ones excepted, or `NotFound`."""
+        run = self._book.told(name) or await self._stored(name)
+        if run is None or run.is_deleted or not self.accounts.may_see(caller, run.owner_id):
+            raise NotFound(f"Run {name} not found")
+        return run
+
+    async def _stored(self, name: str) -> Run | None:
+        page = await self._store.find(RunFilter(names=(name,)), owner_ids=None, limit=1, include_deleted=True)
+        return page.runs[0] if page.runs else None
+
+
+def check_metadata(metadata: Mapping[str, Json]) -> None:
+    """Hold metadata to its limits.
+
+    Raises:
+        BadRunRequest: naming what is too many or too long.
+    """
+    problems = []
+    if len(metadata) > MAX_METADATA_KEYS:
+        problems.append(f"metadata has {len(metadata)} keys; at most {MAX_METADATA_KEYS} are accepted")
+    for key, value in metadata.items():
+        if len(key) > MAX_METADATA_KEY:
+            problems.append(
+                f"metadata key {key[:40]!r}… has {len(key)} characters; at most {MAX_METADATA_KEY}"
+            )
+        size = len(str(value)) if not isinstance(value, str) else len(value)
+        if size > MAX_METADATA_VALUE:
+            problems.append(
+                f"metadata.{key} has {size} characters; at most {MAX_METADATA_VALUE} are accepted"
+            )
+    if problems:
+        raise BadRunRequest(problems)
+
+
+def _resumption(run: Run, index: int | None) -> Resumption:
+    if index is None:
+        return run.latest
+    if not 0 <= index < len(run.resumptions):
+        raise BadRequest(f"run {run.name} has no resumption {index}; it has 0 to {len(run.resumptions) - 1}")
+    return run.resumptions[index]
+
+
+def _rank(run: Run, resumption: Resumption, request: LogRequest) -> int:
+    """The rank whose log is meant: the one named, the first that failed, or the lowest."""
+    if request.failed:
+        failed = first_failed(resumption.ranks)
+        if failed is None:
+            raise BadRequest(f"no rank of run {run.name} has failed")
+        return failed.rank
+    rank = request.rank or 0
+    nodes = resumption.allocation.nodes
+    if not 0 <= rank < nodes:
+        raise BadRequest(f"run {run.name} has no node of rank {rank}; it has 0 to {nodes - 1}")
+    return rank

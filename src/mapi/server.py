@@ -1,0 +1,187 @@
+"""The server process: one home directory, one lock on it, one port, one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import gc
+import getpass
+import json
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from mapi.clusters.local import LocalCluster
+from mapi.config import Config
+from mapi.logs import LogStore
+from mapi.metrics import Metrics
+from mapi.platform import Platform
+from mapi.platform.accounts import new_key
+from mapi.store import Store
+from mapi.web.app import create_app
+from mcli.version import __version__
+
+log = logging.getLogger("mapi")
+
+#: Files of the home directory that others read: see `mcli.embedded`.
+LOCK = "server.lock"
+INFO = "platform.json"
+API_KEY = "api_key"
+PORT = "port"
+
+#: Seconds that open connections get when the server is asked to end.
+_GOODBYE = 2
+
+
+class ServerError(Exception):
+    """The server cannot start; the message says why."""
+
+
+def serve(config: Config, *, ready_fd: int | None = None) -> None:
+    """Run the platform until SIGTERM or SIGINT.
+
+    Args:
+        config: what to run with.
+        ready_fd: a file descriptor that gets the content of `platform.json`, as one line, when requests
+            are answered.
+
+    Raises:
+        ServerError: if the home is in use, or the address is.
+    """
+    home = config.home_path
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _hold(home / LOCK)
+    try:
+        listener = _listen(config, home / PORT)
+        logging.basicConfig(
+            level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        asyncio.run(_serve(config, home, listener, ready_fd))
+    finally:
+        (home / INFO).unlink(missing_ok=True)
+        os.close(lock)
+
+
+async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: int | None) -> None:
+    logs = LogStore(home / "logs")
+    store = await Store.open(config.database_url)
+    clusters = [
+        LocalCluster(name, home / "clusters" / name, settings, logs.path)
+        for name, settings in config.clusters.items()
+    ]
+    platform = Platform(store, clusters, logs, Metrics(), grace_seconds=config.grace_seconds)
+    await platform.open()
+    try:
+        key = await _owner_key(platform, home / API_KEY)
+        server = _Server(
+            uvicorn.Config(
+                create_app(platform),
+                http="httptools",
+                ws="websockets-sansio",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                timeout_graceful_shutdown=_GOODBYE,
+            )
+        )
+        info = _info(config, listener, key)
+        server.when_ready = lambda: _announce(home / INFO, info, ready_fd)
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process
+        await server.serve(sockets=[listener])
+    finally:
+        await platform.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it answers."""
+
+    def when_ready(self) -> None:
+        """Called once, when requests are answered."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.when_ready()
+
+
+def _hold(path: Path) -> int:
+    """Take the lock that says a server owns this home; it is held until the process ends."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ServerError(f"a platform is running in {path.parent} already") from None
+    return lock
+
+
+def _listen(config: Config, remembered: Path) -> socket.socket:
+    """Bind the configured port; where none is configured, the one of last time, or any that is free."""
+    ports = [config.port]
+    if config.port == 0 and remembered.exists():
+        ports.insert(0, int(remembered.read_text() or 0))
+    for port in ports:
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, port))
+        except OSError as error:
+            listener.close()
+            if error.errno == errno.EADDRINUSE and port != ports[-1]:
+                continue
+            raise ServerError(f"cannot listen on {config.host}:{port}: {error.strerror}") from None
+        remembered.write_text(str(listener.getsockname()[1]))
+        return listener
+    raise AssertionError("there is always a port to try")
+
+
+async def _owner_key(platform: Platform, path: Path) -> str:
+    """The key of the platform's owner, made when the platform is; only the owner can read it."""
+    if path.exists():
+        key = path.read_text().strip()
+    else:
+        key = new_key()
+        _write_private(path, key)
+    user = getpass.getuser()
+    await platform.accounts.ensure_owner(user, f"{user}@{socket.gethostname()}", key)
+    return key
+
+
+def _info(config: Config, listener: socket.socket, key: str) -> dict[str, str | int]:
+    port = listener.getsockname()[1]
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    base = (config.public_url or f"http://{host}:{port}").rstrip("/")
+    return {
+        "endpoint": f"{base}/graphql",
+        "mint_endpoint": f"{base.replace('http', 'ws', 1)}/v1/shell",
+        "api_key": key,
+        "home": str(config.home_path),
+        "pid": os.getpid(),
+        "version": __version__,
+    }
+
+
+def _announce(path: Path, info: dict[str, str | int], ready_fd: int | None) -> None:
+    text = json.dumps(info)
+    _write_private(path, text)
+    log.info("mapi %s answers at %s; its state is in %s", __version__, info["endpoint"], info["home"])
+    if ready_fd is not None:
+        os.write(ready_fd, text.encode() + b"\n")
+        os.close(ready_fd)
+    sys.stdout.flush()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)

@@ -1,0 +1,5 @@
+"""The run database: SQLite by default, PostgreSQL for a team."""
+
+from mapi.store.store import RunExists, Store, StoredPage
+
+__all__ = ["RunExists", "Store", "StoredPage"]

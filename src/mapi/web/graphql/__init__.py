@@ -1,0 +1,1 @@
+"""The GraphQL API: the contract (schema.graphql), and how a request becomes an answer."""

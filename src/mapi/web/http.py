@@ -1,0 +1,99 @@
+"""GraphQL over HTTP: one POST, one JSON object back.
+
+The status of the response is 200 wherever the request could be read, errors included: clients read the body.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from mapi.domain.errors import BadRequest
+from mapi.platform import Platform
+from mapi.web.graphql.execute import envelope, error_envelope, execute, parse_request
+from mapi.web.graphql.resolvers import Context
+
+#: Bytes of a request. Room for the largest metadata a run may have, 200 values of 0.1 MB.
+MAX_BODY = 32 * 1024 * 1024
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class GraphQLOverHTTP:
+    """The ASGI application behind POST on the GraphQL URL."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            data = decode_json(await _read_body(receive))
+        except BadRequest as error:
+            await _respond(send, 400, error_envelope(error))
+            return
+        try:
+            headers = _headers(scope, b"authorization", b"idempotency-key")
+            caller = self._platform.authenticate(headers.get(b"authorization", ""))
+            context = Context(self._platform, caller, headers.get(b"idempotency-key"))
+            answer = envelope(await execute(parse_request(data), context))
+        except Exception as error:
+            answer = error_envelope(error)
+        await _respond(send, 200, answer)
+
+
+async def _respond(send: Send, status: int, answer: dict[str, Any]) -> None:
+    body = _encode(answer)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode("ascii")),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+def decode_json(body: bytes | str) -> Any:
+    """Decode JSON as clients write it: Python's `NaN` and `Infinity` included.
+
+    Raises:
+        BadRequest: if it is not JSON.
+    """
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    except RecursionError:
+        raise BadRequest("the request is nested too deeply") from None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the request is not JSON: {error}") from None
+
+
+async def _read_body(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the request ended before its body did")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            raise BadRequest(f"the request is longer than {MAX_BODY} bytes")
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _headers(scope: Scope, *names: bytes) -> dict[bytes, str]:
+    return {name: value.decode("latin-1") for name, value in scope["headers"] if name in names}

@@ -1,0 +1,1 @@
+"""The calls of the Python API, by what they are about."""

@@ -1,0 +1,1 @@
+"""The command line: a client of the Python API, with no powers of its own. One module a command."""

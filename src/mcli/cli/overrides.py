@@ -1,0 +1,74 @@
+"""Flags that change a run configuration before it is submitted."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcli.models.run_config import RunConfig
+
+#: Fields of `compute` that a flag sets, each with the flat field that says the same in older files.
+COMPUTE = {
+    "cluster": "cluster",
+    "instance": None,
+    "nodes": None,
+    "gpu_type": "gpu_type",
+    "gpus": "gpu_num",
+    "cpus": "cpus",
+}
+
+#: Fields of `scheduling` that a flag sets.
+SCHEDULING = ("priority", "preemptible", "max_retries", "max_duration")
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each field that can be changed on the command line."""
+    group = parser.add_argument_group("instead of what the configuration says")
+    group.add_argument("--name", "--run-name", help="name, before the platform makes it unique")
+    group.add_argument("--image", help="container image")
+    group.add_argument("--cluster", "--platform", help="where it runs")
+    group.add_argument("--instance", help="kind of node, as `mcli get clusters` lists them")
+    group.add_argument("--nodes", type=int, metavar="N", help="number of nodes")
+    group.add_argument("--gpus", type=int, metavar="N", help="GPUs over all nodes")
+    group.add_argument("--gpu-type", metavar="TYPE", help="type of GPU, or `none`")
+    group.add_argument("--cpus", type=int, metavar="N", help="CPUs on each node")
+    add_scheduling_arguments(group)
+
+
+def add_scheduling_arguments(parser: argparse._ActionsContainer) -> None:
+    """Add the flags for how a run queues and retries."""
+    parser.add_argument("--priority", help="auto, low or lowest")
+    parser.add_argument(
+        "--preemptible",
+        action=argparse.BooleanOptionalAction,
+        help="whether a more important run may push it back",
+    )
+    parser.add_argument(
+        "--max-retries",
+        "--max_retries",
+        type=int,
+        metavar="N",
+        help="how often it is tried again when it fails",
+    )
+    parser.add_argument(
+        "--max-duration", type=float, metavar="HOURS", help="hours after which it is stopped, such as 0.5"
+    )
+
+
+def given(args: argparse.Namespace, fields: Any) -> dict[str, Any]:
+    """Return those of `fields` that the command line sets."""
+    return {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
+
+
+def apply(args: argparse.Namespace, config: RunConfig) -> None:
+    """Change `config` to what the flags say."""
+    for name, value in given(args, ("name", "image")).items():
+        setattr(config, name, value)
+    compute = given(args, COMPUTE)
+    for name in compute:
+        flat = COMPUTE[name]
+        if flat is not None:
+            setattr(config, flat, None)  # or the configuration would say two things
+    config.compute = {**(config.compute or {}), **compute}
+    config.scheduling = {**(config.scheduling or {}), **given(args, SCHEDULING)}
