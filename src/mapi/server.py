@@ -12,11 +12,13 @@ import logging
 import os
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
-from mapi.clusters.local import LocalCluster
+from mapi.clusters.local.cluster import LocalCluster
 from mapi.config import Config
 from mapi.logs import LogStore
 from mapi.metrics import Metrics
@@ -33,6 +35,8 @@ LOCK = "server.lock"
 INFO = "platform.json"
 API_KEY = "api_key"
 PORT = "port"
+
+_LOCK_TRIES = 20
 
 #: Seconds that open connections get when the server is asked to end.
 _GOODBYE = 2
@@ -58,13 +62,17 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
     lock = _hold(home / LOCK)
     try:
         listener = _listen(config, home / PORT)
-        logging.basicConfig(
-            level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        _log_to_stderr(config.log_level)
         asyncio.run(_serve(config, home, listener, ready_fd))
     finally:
         (home / INFO).unlink(missing_ok=True)
         os.close(lock)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("uvicorn", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: int | None) -> None:
@@ -78,6 +86,7 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
     await platform.open()
     try:
         key = await _owner_key(platform, home / API_KEY)
+        info = _info(config, listener, key)
         server = _Server(
             uvicorn.Config(
                 create_app(platform),
@@ -87,10 +96,9 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
                 access_log=False,
                 log_config=None,
                 timeout_graceful_shutdown=_GOODBYE,
-            )
+            ),
+            when_ready=lambda: _announce(home / INFO, info, ready_fd),
         )
-        info = _info(config, listener, key)
-        server.when_ready = lambda: _announce(home / INFO, info, ready_fd)
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process
         await server.serve(sockets=[listener])
@@ -101,24 +109,31 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
 class _Server(uvicorn.Server):
     """uvicorn's server, which says when it answers."""
 
-    def when_ready(self) -> None:
-        """Called once, when requests are answered."""
+    def __init__(self, config: uvicorn.Config, *, when_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_ready = when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self.when_ready()
+            self._when_ready()
 
 
 def _hold(path: Path) -> int:
-    """Take the lock that says a server owns this home; it is held until the process ends."""
+    """Take the lock that says a server owns this home; it is held until the process ends.
+
+    A client that looks whether a server is there holds the lock for an instant, hence more than one try.
+    """
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise ServerError(f"a platform is running in {path.parent} already") from None
-    return lock
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            return lock
+    os.close(lock)
+    raise ServerError(f"a platform is running in {path.parent} already")
 
 
 def _listen(config: Config, remembered: Path) -> socket.socket:
@@ -128,7 +143,8 @@ def _listen(config: Config, remembered: Path) -> socket.socket:
         ports.insert(0, int(remembered.read_text() or 0))
     for port in ports:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol has to be named: asyncio sends small answers at once (TCP_NODELAY) only then
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((config.host, port))

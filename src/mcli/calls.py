@@ -3,8 +3,8 @@
     timeout   seconds the call may take, in the calling thread; MCLI_TIMEOUT replaces it
     future    return at once; the work goes on in the background, and the timeout is ignored
 
-Short calls share a bounded pool of threads, whose work is finished before the interpreter ends. Long waits get a thread of
-their own that holds up nothing: neither the short calls nor the end of the program.
+Short calls share a bounded pool of threads, whose work is finished before the interpreter ends. Long waits
+get a thread of their own that holds up nothing: neither the short calls nor the end of the program.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ T = TypeVar("T")
 #: Short calls in the background at once; more wait their turn.
 _WORKERS = 16
 
-#: Seconds after which a short call in the background gives up: it must not hold up the end of the program for ever.
+#: Seconds after which a short call in the background gives up: it must not hold up the end of the program for
+#: ever.
 _BACKGROUND_LIMIT = 300.0
 
 _lock = threading.Lock()
@@ -67,7 +68,9 @@ class Backoff:
 
     _FIRST, _LONGEST = 0.05, 5.0
 
-    def __init__(self, deadline: Deadline, *, attempts: int | None = None, patience: float | None = None) -> None:
+    def __init__(
+        self, deadline: Deadline, *, attempts: int | None = None, patience: float | None = None
+    ) -> None:
         self._deadline = deadline
         self._attempts = attempts
         self._patience = patience
@@ -151,7 +154,7 @@ def background(work: Callable[[Deadline], T]) -> Future[T]:
 
 
 def _forget_pool() -> None:
-    global _pool, _lock  # noqa: PLW0603 - a child process has none of its parent's threads
+    global _pool, _lock  # a child process has none of its parent's threads
     _pool, _lock = None, threading.Lock()
 
 

@@ -6,8 +6,9 @@ The first of these that names a platform is used:
     2. the config file    the same names, in <config dir>/mcli_config (YAML)
     3. this machine       the platform in the background, started if it is not there
 
-The key for 1 and 2 is MOSAICML_API_KEY, from the environment (even if it is empty there) or the config file; without one,
-the access token in the file that MOSAICML_ACCESS_TOKEN_FILE names. The platform on this machine brings its own.
+The key for 1 and 2 is MOSAICML_API_KEY, from the environment (even if it is empty there) or the config file;
+without one, the access token in the file that MOSAICML_ACCESS_TOKEN_FILE names. The platform on this machine
+brings its own.
 """
 
 from __future__ import annotations
@@ -121,7 +122,10 @@ def set_api_key(api_key: str) -> None:
 
 
 def initialize(api_key: str | None = None) -> None:
-    """Prepare this machine for use: make the config file if there is none, and keep `api_key` in it if given."""
+    """Prepare this machine for use:
+
+    Make the config file if there is none, and keep `api_key` in it if given.
+    """
     if api_key is not None:
         set_api_key(api_key)
     elif not config_path().exists():

@@ -52,11 +52,13 @@ def platform_home() -> Path:
 def find() -> PlatformInfo | None:
     """Return the platform that runs on this machine, or None where none does."""
     home = platform_home()
-    if not _is_locked(home / "server.lock"):
+    info = home / "platform.json"
+    # In this order: a look at the lock takes it for a moment, and a server that starts must not meet that.
+    if not info.exists() or not _is_locked(home / "server.lock"):
         return None
     try:
-        return _parse((home / "platform.json").read_bytes())
-    except FileNotFoundError:  # it has started, and does not listen yet
+        return _parse(info.read_bytes())
+    except FileNotFoundError:
         return None
 
 
@@ -139,6 +141,7 @@ def _start(home: Path) -> PlatformInfo:
     import sys
     import threading
 
+    (home / "platform.json").unlink(missing_ok=True)  # of a server that was killed
     log_path = home / "server.log"
     read_end, write_end = os.pipe()
     with (

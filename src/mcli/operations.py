@@ -22,8 +22,8 @@ class Operation(NamedTuple):
 
 
 _RUN = """
-  id name status createdAt updatedAt reason createdByEmail priority maxRetries preemptible retryOnSystemFailure
-  isDeleted runType maxDurationSeconds
+  id name status createdAt updatedAt reason createdByEmail priority maxRetries preemptible
+  retryOnSystemFailure isDeleted runType maxDurationSeconds
   resumptions {
     clusterName cpus gpuType gpus nodes executionIndex startTime endTime status estimatedEndTime reason
   }
@@ -39,10 +39,13 @@ _RUN_WITH_DETAILS = f"""{_RUN}
   }}
 """
 
-_INSTANCE = "name gpuType gpusPerNode cpus memory storage gpuNums numNodes nodes { name isAlive isSchedulable }"
+_INSTANCE = (
+    "name gpuType gpusPerNode cpus memory storage gpuNums numNodes nodes { name isAlive isSchedulable }"
+)
 
 _CLUSTER = f"""
-  id name provider allowFractional allowMultinode allowedSubmissionTypes isMultiTenant reservationType schedulerEnabled
+  id name provider allowFractional allowMultinode allowedSubmissionTypes isMultiTenant
+  reservationType schedulerEnabled
   allowedInstances {{ {_INSTANCE} }}
 """
 
@@ -52,7 +55,8 @@ _CLUSTER_WITH_UTILIZATION = f"""{_CLUSTER}
   utilization {{
     instanceUtils {{ instance {{ {_INSTANCE} }} clusterId gpusUsed gpusAvailable gpusTotal }}
     activeRunsByUser {{
-      id createdAt userName runName instance gpuNum gpuType estimatedEndTime maxDurationSeconds startTime {_SCHEDULING}
+      id createdAt userName runName instance gpuNum gpuType estimatedEndTime maxDurationSeconds startTime
+      {_SCHEDULING}
     }}
     queuedRunsByUser {{ id createdAt userName runName instance gpuNum gpuType reason {_SCHEDULING} }}
   }}
@@ -79,7 +83,9 @@ def _get_runs(selection: str) -> Operation:
     return Operation(
         "getRunsPaginated",
         f"""query GetRunsPaginated($getRunsPaginatedData: GetRunsPaginatedInput!) {{
-  getRunsPaginated(getRunsPaginatedData: $getRunsPaginatedData) {{ cursor hasNextPage runs {{ {selection} }} }}
+  getRunsPaginated(getRunsPaginatedData: $getRunsPaginatedData) {{
+    cursor hasNextPage runs {{ {selection} }}
+  }}
 }}""",
     )
 
@@ -110,7 +116,9 @@ UPDATE_RUN_METADATA = _change("updateRunMetadata", "updateRunMetadataData", "Upd
 CREATE_RUN_EVENT = Operation(
     "createRunEvent",
     """mutation CreateRunEvent($createRunEventData: CreateRunEventInput!) {
-  createRunEvent(createRunEventData: $createRunEventData) { id runId executionId eventType eventData updatedAt }
+  createRunEvent(createRunEventData: $createRunEventData) {
+    id runId executionId eventType eventData updatedAt
+  }
 }""",
     repeatable=False,
 )

@@ -1,7 +1,7 @@
 """GraphQL over WebSocket: values as the platform sends them, over any number of lost connections.
 
-The protocol is graphql-transport-ws. A connection carries one subscription at a time and is kept for the next one when
-the platform has ended it; one whose subscription was abandoned is closed.
+The protocol is graphql-transport-ws. A connection carries one subscription at a time and is kept for the next
+one when the platform has ended it; one whose subscription was abandoned is closed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def subscribe(
 
     Args:
         operation: what to subscribe to.
-        variables: its variables, asked for again after each lost connection: this is where to say from where to go on.
+        variables: its variables, asked for again after each lost connection: this is where to say from where
+            to go on.
         deadline: when to give up.
 
     Raises:
@@ -116,7 +117,9 @@ def _open(target: Target, deadline: Deadline) -> ClientConnection:
         )
     except InvalidStatus as error:
         code = error.response.status_code
-        raise MAPIException(http_status(code), f"{url} refused a WebSocket with HTTP status {code}") from error
+        raise MAPIException(
+            http_status(code), f"{url} refused a WebSocket with HTTP status {code}"
+        ) from error
     except (OSError, InvalidHandshake) as error:
         raise _Dropped(str(error)) from error
     acknowledged = False
@@ -144,7 +147,9 @@ def _receive(connection: ClientConnection, deadline: Deadline) -> dict[str, Any]
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise MAPIException(HTTPStatus.INTERNAL_SERVER_ERROR, "The platform sent a message that is not a JSON object")
+        raise MAPIException(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "The platform sent a message that is not a JSON object"
+        )
     return content
 
 

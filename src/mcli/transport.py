@@ -1,7 +1,8 @@
 """GraphQL over HTTP: one request, its answer, and what to do when the network gets in the way.
 
-Connections are kept and used again. A request is repeated only when that cannot do a thing twice: nothing was sent, the
-platform says nothing happened (429, 502, 503, 504), or the operation is one that may be asked for again.
+Connections are kept and used again. A request is repeated only when that cannot do a thing twice: nothing was
+sent, the platform says nothing happened (429, 502, 503, 504), or the operation is one that may be asked for
+again.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ def execute(operation: Operation, variables: Mapping[str, Any], deadline: Deadli
                 raise
         except TimeoutError:
             raise TimeoutError(
-                f"{operation.field} was not answered by {target.endpoint} within {deadline.timeout or 0:g} seconds"
+                f"{operation.field} was not answered by {target.endpoint} "
+                f"within {deadline.timeout or 0:g} seconds"
             ) from None
         except ConnectionRefusedError as error:
             if target.embedded:
@@ -153,7 +155,8 @@ def result(answer: Any, operation: Operation) -> Any:
         if isinstance(data, Mapping) and data.get(operation.field) is not None:
             return data[operation.field]
     raise MAPIException(
-        HTTPStatus.INTERNAL_SERVER_ERROR, f"The answer to {operation.field} holds neither a result nor an error"
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        f"The answer to {operation.field} holds neither a result nor an error",
     )
 
 
@@ -174,13 +177,13 @@ def _post(target: Target, body: bytes, extra: Mapping[str, str], deadline: Deadl
         path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         connection.request("POST", path, body, {**headers(target), **extra})
         _limit(connection, deadline)
-        response = connection.getresponse()
-        received = bytearray()
-        while chunk := response.read1(1 << 20):
-            received += chunk
-            _limit(connection, deadline)
-        if response.length:
-            raise http.client.IncompleteRead(bytes(received), response.length)
+        with connection.getresponse() as response:
+            received = bytearray()
+            while chunk := response.read1(1 << 20):
+                received += chunk
+                _limit(connection, deadline)
+            if response.length:
+                raise http.client.IncompleteRead(bytes(received), response.length)
         kept = not response.will_close
     finally:
         if kept:
@@ -190,8 +193,12 @@ def _post(target: Target, body: bytes, extra: Mapping[str, str], deadline: Deadl
     try:
         return json.loads(received)
     except ValueError:
-        # A success that is not JSON does not come from the platform, and the same request would bring the same.
-        status = HTTPStatus.INTERNAL_SERVER_ERROR if response.status == HTTPStatus.OK else http_status(response.status)
+        # A success that is not JSON does not come from the platform; asking again would bring the same.
+        status = (
+            HTTPStatus.INTERNAL_SERVER_ERROR
+            if response.status == HTTPStatus.OK
+            else http_status(response.status)
+        )
         raise MAPIException(
             status, f"{target.endpoint} answered {response.status} {response.reason}, and not with JSON"
         ) from None
@@ -211,7 +218,10 @@ def _limit(connection: http.client.HTTPConnection, deadline: Deadline) -> None:
 
 
 def _is_quiet(connection: http.client.HTTPConnection) -> bool:
-    """Return whether an idle connection is still open: one with something to read was closed by the other side."""
+    """Return whether an idle connection is still open:
+
+    One with something to read was closed by the other side.
+    """
     if connection.sock is None:
         return False
     watch = select.poll()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,11 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
 from mcli.models.run_status import RunStatus
+
+#: Every status in which a run has not ended.
+ACTIVE = "pending,scheduled,queued,starting,running,terminating,stopping"
 
 PROGRAM = str(Path(sys.executable).parent / "mcli")
 
@@ -24,10 +28,10 @@ class Mcli:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        theirs = {
+        self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("MOSAICML_", "MCLI_"))
         }
-        self.environment = {**theirs, "MCLI_CONFIG_DIR": str(directory / "config"), "PYTHONWARNINGS": "error"}
+        self.environment["MCLI_CONFIG_DIR"] = str(directory / "config")
 
     def __call__(
         self, *arguments: str, code: int = 0, stdin: str = "", **environment: str
@@ -43,9 +47,7 @@ class Mcli:
             timeout=60,
             check=False,
         )
-        assert ended.returncode == code, (
-            f"{arguments}: exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-        )
+        assert ended.returncode == code, f"{arguments}: {ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr
         return ended
 
@@ -61,6 +63,38 @@ class Mcli:
             text=True,
         )
 
+    def interrupted(self, *arguments: str, once: str) -> tuple[int, str, str]:
+        """Start a command, press Ctrl-C once it has printed a line with `once`; return how it ended."""
+        with self.start(*arguments) as process:
+            assert process.stdout is not None
+            printed = ""
+            for line in process.stdout:
+                printed += line
+                if once in line:
+                    process.send_signal(signal.SIGINT)
+                    break
+            rest, said = process.communicate(timeout=30)
+            return process.returncode, printed + rest, said
+
+    def on_terminal(self, *arguments: str) -> tuple[int, str]:
+        """Run a command where all it prints goes to a terminal; return its exit code and what was seen."""
+        terminal, its_end = os.openpty()
+        process = subprocess.Popen(
+            [PROGRAM, *arguments],
+            cwd=self.directory,
+            env={**self.environment, "TERM": "xterm", "COLUMNS": "80"},
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+        )
+        os.close(its_end)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: the program has ended
+            while more := os.read(terminal, 65536):
+                seen += more
+        os.close(terminal)
+        return process.wait(timeout=30), seen.decode().replace("\r\n", "\n")
+
     def config(self, command: str, name: str = "test", **fields: Any) -> str:
         """Write a run configuration and return its path."""
         path = self.directory / f"{name}.yaml"
@@ -71,7 +105,7 @@ class Mcli:
             "compute": {"gpu_type": "none"},
             **fields,
         }
-        path.write_text(json.dumps(values))  # JSON is YAML
+        path.write_text(json.dumps({**values, **fields}))  # JSON is YAML
         return str(path)
 
     def submit(self, command: str, name: str = "test", **fields: Any) -> str:
@@ -86,12 +120,12 @@ class Mcli:
     def wait(self, name: str, *statuses: RunStatus) -> dict[str, Any]:
         """Wait until a run is in one of `statuses`; until it has ended where none is given."""
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+        while True:
             found = self.record(name)
             status = RunStatus(found["status"])
             if status in statuses or (not statuses and status.is_terminal()):
                 return found
-        raise AssertionError(f"{name} is {status} after 30 s")
+            assert time.monotonic() < deadline, f"{name} is {status} after 30 s"
 
 
 @pytest.fixture(scope="session")
@@ -99,10 +133,7 @@ def mcli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mcli]:
     """`mcli` with a platform on this machine, started by the first command that needs one."""
     program = Mcli(tmp_path_factory.mktemp("mcli"))
     yield program
-    active = [
-        status.value for status in RunStatus if not status.is_terminal() and status is not RunStatus.UNKNOWN
-    ]
-    names = program("get", "runs", "-s", ",".join(active), "--limit", "none", "-o", "name").stdout.split()
+    names = program("get", "runs", "-s", ACTIVE, "--limit", "none", "-o", "name").stdout.split()
     if names:
         program("stop", "runs", *names, "-y")
         for name in names:
@@ -114,13 +145,3 @@ def mcli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mcli]:
 def offline(tmp_path: Path) -> Mcli:
     """`mcli` where no platform may be needed."""
     return Mcli(tmp_path)
-
-
-def interrupt_after(process: subprocess.Popen[str], stream: IO[str] | None, text: str) -> None:
-    """Send Ctrl-C once a line with `text` has been printed."""
-    assert stream is not None
-    for line in stream:
-        if text in line:
-            process.send_signal(signal.SIGINT)
-            return
-    raise AssertionError(f"{text!r} was never printed")

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Mcli
 
 
+def modules_after(statements: str) -> set[str]:
+    """The modules a fresh interpreter has loaded after these statements."""
+    script = f"import sys; {statements}; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(ended.stdout.split())
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(offline: Mcli, command: str) -> None:
     said = offline(command, "--help").stdout
@@ -70,12 +77,12 @@ def test_a_missing_file_is_one_clear_sentence(offline: Mcli) -> None:
 
 
 def test_a_platform_that_is_not_there_is_one_clear_sentence(offline: Mcli) -> None:
-    elsewhere = {
-        "MOSAICML_API_ENDPOINT": "http://127.0.0.1:9/graphql",
+    nowhere = {
+        "MOSAICML_API_ENDPOINT": "http://127.0.0.1:9/",
         "MOSAICML_API_KEY": "k",
         "MCLI_TIMEOUT": "0.2",
     }
-    said = offline("get", "runs", code=1, **elsewhere).stderr
+    said = offline("get", "runs", code=1, **nowhere).stderr
     assert said.startswith("mcli: ")
     assert said.count("\n") == 1
 

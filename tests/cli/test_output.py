@@ -8,7 +8,7 @@ import json
 import pytest
 import yaml
 
-from mcli.cli.output import FORMATS, Listing, Table, duration, moment, print_fields, show
+from mcli.cli.output import FORMATS, Listing, Table, duration, moment, print_fields, print_table, show
 from mcli.models.run_status import RunStatus
 
 LONG = "a reason that is " + "very " * 100 + "long"
@@ -82,3 +82,8 @@ def test_a_length_of_time_is_told_in_the_units_that_matter(seconds: float, text:
 
 def test_a_time_that_has_not_come_is_a_dash() -> None:
     assert moment(None) == "-"
+
+
+def test_a_row_is_a_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(Table(("NAME", "REASON"), [["a", "one\ntwo"], ["b", "x\r\ny"]]))
+    assert capsys.readouterr().out.splitlines() == ["NAME  REASON", "a     one two", "b     x y"]

@@ -461,7 +461,7 @@ def test_a_process_that_never_stops_writing_leaves_the_loop_to_others(store: Log
     async def test() -> None:
         opened(store)
         with store.path(RUN, 0).open("ab") as log:
-            process = subprocess.Popen(["yes", "a line of output"], stdout=log)
+            process = subprocess.Popen(["bash", "-c", "while :; do echo a line of output; done"], stdout=log)
         try:
             wakes = 0
             ends = time.monotonic() + 0.2
@@ -474,7 +474,7 @@ def test_a_process_that_never_stops_writing_leaves_the_loop_to_others(store: Log
         store.finish(RUN)
         index = store.path(RUN, 0).with_suffix(".times").stat().st_size
         assert index <= 16 * 0.2 * 600
-        assert wakes > 40
+        assert wakes > 20
 
     run(test)
 

@@ -52,7 +52,7 @@ def test_any_cuts_give_the_same_stream(parts: list[bytes], data: st.DataObject) 
 
 
 @settings(max_examples=50, deadline=None)
-@given(writes, st.integers(30, 90))
+@given(writes, st.integers(60, 120))
 def test_a_limit_on_chunks_loses_nothing(parts: list[bytes], limit: int) -> None:
     whole = chunks.CHUNK_SIZE
     chunks.CHUNK_SIZE = limit

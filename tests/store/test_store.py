@@ -66,11 +66,6 @@ async def names(store: Store, wanted: RunFilter = RunFilter(), owner: str | None
     return [run.name for run in page.runs]
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/runs.db"
-
-
 def test_a_run_reads_back_as_it_was_written(database: str) -> None:
     async def scenario(store: Store) -> None:
         run = await add(store, "a", gpus=8)

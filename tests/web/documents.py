@@ -194,15 +194,17 @@ DOCUMENTS: dict[str, str] = {
 
 #: Forms no published client uses, and GraphQL has.
 EXTRAS: dict[str, str] = {
-    "an alias": "query ($getRunsData: GetRunsInput!) { mine: getRuns(getRunsData: $getRunsData) { key: id } }",
+    "an alias": "query ($getRunsData: GetRunsInput!) { my: getRuns(getRunsData: $getRunsData) { key: id } }",
     "a fragment": """
-        query ($getRunsData: GetRunsInput!) { getRuns(getRunsData: $getRunsData) { ...Short ... on Run { name } } }
+        query ($getRunsData: GetRunsInput!) {
+          getRuns(getRunsData: $getRunsData) { ...Short ... on Run { name } }
+        }
         fragment Short on Run { id details { ...More } }
         fragment More on RunDetails { metadata nodes { rank } }
     """,
     "one key asked for twice": """
         query ($getRunsData: GetRunsInput!) {
-          getRuns(getRunsData: $getRunsData) { details { image } id details { metadata lifecycle { status } } }
+          getRuns(getRunsData: $getRunsData) { details { image } id details { lifecycle { status } } }
           getRuns(getRunsData: $getRunsData) { name }
         }
     """,

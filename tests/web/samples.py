@@ -57,7 +57,9 @@ def through(
     run: Run, events: list[Event], *steps: RunStatus, reason: str | None = None
 ) -> tuple[Run, list[Event]]:
     """Take these steps, a second apart; the last one for a reason."""
-    ranks = [RankState(rank, f"node-{rank}", RunStatus.RUNNING) for rank in range(run.latest.allocation.nodes)]
+    ranks = [
+        RankState(rank, f"node-{rank}", RunStatus.RUNNING) for rank in range(run.latest.allocation.nodes)
+    ]
     for step in steps:
         run, event = lifecycle.advance(
             run,

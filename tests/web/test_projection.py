@@ -4,8 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from graphql import execute_sync, parse
-from graphql.execution.execute import ExecutionResult
+from graphql import ExecutionResult, execute_sync, parse
 
 from mapi.web.graphql import wire, wire_clusters
 from mapi.web.graphql.documents import document, root_fields, schema, unavailable_operations

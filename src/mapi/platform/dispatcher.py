@@ -19,7 +19,7 @@ from mapi.domain.run import Ending, ExecutionId, RankState, Run, now_ms
 from mapi.logs import LogStore
 from mapi.metrics import Metrics
 from mapi.platform.book import RunBook
-from mapi.scheduling import Placed, Wait, Waiting, explain, plan, priority_of
+from mapi.scheduling import PRIORITIES, Placed, Wait, Waiting, explain_all, plan
 from mcli.models.run_status import TERMINAL, RunStatus
 
 log = logging.getLogger(__name__)
@@ -88,17 +88,14 @@ class Dispatcher:
         self._queue_length.set(len(self._waiting))
         self.replan()
 
-    def wait_of(self, run: Run) -> Wait | None:
-        """Why a run waits, and its place in line; None if it does not wait here."""
-        if run.id not in self._waiting:
-            return None
-        return explain(
-            run.id,
+    def waits(self) -> dict[str, Wait]:
+        """Why each waiting run waits, as things stand, by run id in the order of the line."""
+        return explain_all(
             list(self._waiting.values()),
             list(self._placed.values()),
             self.cluster.inventory,
             now_ms(),
-            cluster=self.cluster.name,
+            self.cluster.name,
         )
 
     def stop(self, run: Run, reason: str | None, ending: Ending = "stop") -> asyncio.Future[Run]:
@@ -146,15 +143,14 @@ class Dispatcher:
         for victim_id, for_id in decided.preempts:
             self._preempt(victim_id, for_id)
         self._queue_length.set(len(self._waiting))
-        for run_id in self._waiting:
-            run = self._book.get(run_id)
-            if run is not None and run.status is RunStatus.PENDING:
-                self._queue(run)
-
-    def _queue(self, run: Run) -> None:
-        wait = self.wait_of(run)
-        run, _ = self._book.advance(run, RunStatus.SCHEDULED)
-        self._book.advance(run, RunStatus.QUEUED, reason=wait.reason if wait else None)
+        new = [
+            run for key in self._waiting if (run := self._book.get(key)) and run.status is RunStatus.PENDING
+        ]
+        if new:
+            waits = self.waits()
+            for run in new:
+                scheduled, _ = self._book.advance(run, RunStatus.SCHEDULED)
+                self._book.advance(scheduled, RunStatus.QUEUED, reason=waits[run.id].reason)
 
     def _start(self, run_id: str, placement: tuple[str, ...]) -> None:
         run = self._book.get(run_id)
@@ -343,7 +339,7 @@ class Dispatcher:
             key=run.id,
             allocation=latest.allocation,
             placement=tuple(rank.node for rank in latest.ranks),
-            priority=priority_of(scheduling.priority),
+            priority=PRIORITIES[scheduling.priority],
             preemptible=scheduling.preemptible,
             started_at=started_at,
             ends_at=None if duration is None else started_at + duration * 1000,
@@ -371,7 +367,7 @@ def _waiting(run: Run) -> Waiting:
     return Waiting(
         key=run.id,
         allocation=run.latest.allocation,
-        priority=priority_of(scheduling.priority),
+        priority=PRIORITIES[scheduling.priority],
         preemptible=scheduling.preemptible,
         queued_at=run.latest.created_at,
         max_duration_seconds=scheduling.max_duration_seconds,

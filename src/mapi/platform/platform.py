@@ -186,8 +186,8 @@ class Platform:
     def waiting_reason(self, run: Run) -> str | None:
         """Why a run is in its status; for one that waits, as things stand now."""
         dispatcher = self._dispatchers.get(run.latest.allocation.cluster)
-        wait = dispatcher.wait_of(run) if dispatcher and run.status in lifecycle.WAITING else None
-        return wait.reason if wait else run.latest.reason
+        waits = dispatcher.waits() if dispatcher and run.status in lifecycle.WAITING else {}
+        return waits[run.id].reason if run.id in waits else run.latest.reason
 
     def clusters(self, caller: Caller, names: Iterable[str] | None = None) -> list[ClusterView]:
         """The clusters there are, with the runs of the caller's organization on them."""
@@ -200,22 +200,22 @@ class Platform:
 
     def _view(self, name: str, dispatcher: Dispatcher, caller: Caller) -> ClusterView:
         runs = [run for run in self._book.all_told() if run.latest.allocation.cluster == name]
-        seen = [run for run in runs if self.accounts.may_see(caller, run.owner_id)]
-        queued = []
-        for run in seen:
-            wait = dispatcher.wait_of(run)
-            if wait is not None:
-                queued.append(Occupancy(run, self.accounts.user(run.owner_id), wait.reason, wait.position))
+        seen = {run.id: run for run in runs if self.accounts.may_see(caller, run.owner_id)}
+        waits = dispatcher.waits()
         return ClusterView(
             name=name,
             kind=dispatcher.cluster.kind,
             inventory=dispatcher.cluster.inventory,
             active=[
                 Occupancy(run, self.accounts.user(run.owner_id))
-                for run in seen
+                for run in seen.values()
                 if run.status in lifecycle.PLACED
             ],
-            queued=sorted(queued, key=lambda item: item.position or 0),
+            queued=[
+                Occupancy(seen[key], self.accounts.user(seen[key].owner_id), wait.reason, wait.position)
+                for key, wait in waits.items()
+                if key in seen
+            ],
         )
 
     def users(

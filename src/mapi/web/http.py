@@ -34,20 +34,19 @@ class GraphQLOverHTTP:
         try:
             data = decode_json(await _read_body(receive))
         except BadRequest as error:
-            await _respond(send, 400, error_envelope(error))
+            await _respond(send, 400, _encode(error_envelope(error)))
             return
         try:
             headers = _headers(scope, b"authorization", b"idempotency-key")
             caller = self._platform.authenticate(headers.get(b"authorization", ""))
             context = Context(self._platform, caller, headers.get(b"idempotency-key"))
-            answer = envelope(await execute(parse_request(data), context))
+            answer = _encode(envelope(await execute(parse_request(data), context)))
         except Exception as error:
-            answer = error_envelope(error)
+            answer = _encode(error_envelope(error))
         await _respond(send, 200, answer)
 
 
-async def _respond(send: Send, status: int, answer: dict[str, Any]) -> None:
-    body = _encode(answer)
+async def _respond(send: Send, status: int, body: bytes) -> None:
     await send(
         {
             "type": "http.response.start",
@@ -74,9 +73,11 @@ def decode_json(body: bytes | str) -> Any:
     except RecursionError:
         raise BadRequest("the request is nested too deeply") from None
     try:
-        return json.loads(body)
+        data = json.loads(body)
+        json.dumps(data, ensure_ascii=False).encode()  # half a character is no text, and cannot be sent back
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the request is not JSON: {error}") from None
+    return data
 
 
 async def _read_body(receive: Receive) -> bytes:

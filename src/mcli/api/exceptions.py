@@ -136,5 +136,7 @@ def from_answer(errors: Iterable[Mapping[str, Any]]) -> MAPIException:
         codes.append(http_status(extensions.get("code")))
         messages.append(message)
     if not found:
-        return KubernetesException(HTTPStatus.INTERNAL_SERVER_ERROR, "The platform sent an empty list of errors")
+        return KubernetesException(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "The platform sent an empty list of errors"
+        )
     return found[0](max(codes), "\n".join(messages))

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="show what is written until it ends",
     )
-    parser.add_argument("-t", "--tail", type=int, metavar="N", help="only the last N characters")
+    parser.add_argument("-t", "--tail", type=int, metavar="N", help="only the last N bytes")
     parser.add_argument(
         "--timestamps", action="store_true", help="put the time each line was written in front of it"
     )

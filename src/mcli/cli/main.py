@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from importlib import import_module
 
 #: name → (module in this package, one line of help)
@@ -95,6 +94,7 @@ def overview() -> str:
 
 def _run(name: str, arguments: list[str], verbose: bool) -> int:
     import argparse
+    import warnings
 
     module_name, help_line = COMMANDS[name]
     module = import_module(f"mcli.cli.{module_name}")

@@ -20,16 +20,14 @@ class Table(NamedTuple):
     titles: Sequence[str]
     rows: Sequence[Sequence[str | None]]
 
-    def shown(self) -> Table:
-        """Return the table without the columns that nobody filled."""
-        keep = [
-            place
-            for place, _ in enumerate(self.titles)
-            if not self.rows or any(row[place] is not None for row in self.rows)
+    def lines(self) -> list[list[str]]:
+        """Return titles and rows as they are shown: one line each, without the columns that nobody filled."""
+        columns = [
+            (title, *cells)
+            for place, title in enumerate(self.titles)
+            if (cells := [row[place] for row in self.rows]) == [] or any(cell is not None for cell in cells)
         ]
-        return Table(
-            [self.titles[place] for place in keep], [[row[place] for place in keep] for row in self.rows]
-        )
+        return [[" ".join((cell or "").splitlines()) for cell in line] for line in zip(*columns, strict=True)]
 
 
 class Listing(NamedTuple):
@@ -55,11 +53,10 @@ def show(listing: Listing, output: str) -> None:
 
 def print_table(table: Table) -> None:
     """Print a table: fitted to a terminal, whole anywhere else."""
-    table = table.shown()
     if sys.stdout.isatty():
-        _print_fitted(table)
+        _print_fitted(table.lines())
     else:
-        _print_whole(table)
+        _print_whole(table.lines())
 
 
 def print_heading(text: str) -> None:
@@ -72,7 +69,7 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     shown = {name: value for name, value in fields.items() if value is not None}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
-        print(f"{name:<{width}}  {value}")
+        print(f"{name:<{width}}  {' '.join(str(value).splitlines())}")
 
 
 def print_json(value: object) -> None:
@@ -133,23 +130,23 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _print_whole(table: Table) -> None:
-    rows = [list(table.titles), *[[cell or "" for cell in row] for row in table.rows]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def _print_whole(lines: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _print_fitted(table: Table) -> None:
+def _print_fitted(lines: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    titles, *rows = lines
     fitted = RichTable(box=None, pad_edge=False, header_style="bold")
-    for title in table.titles:
+    for title in titles:
         fitted.add_column(title, overflow="fold")
-    for row in table.rows:
-        fitted.add_row(*[Text(cell or "") for cell in row])
+    for row in rows:
+        fitted.add_row(*map(Text, row))
     Console().print(fitted)
 
 

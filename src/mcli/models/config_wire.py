@@ -1,6 +1,7 @@
 """A run configuration as it travels: `runInput`, and back.
 
-Tables say which field is called what, and in which form each travels. `cpus: 0`, `{}`, `""` and null mean "not said".
+Tables say which field is called what, and in which form each travels. `cpus: 0`, `{}`, `""` and null mean
+"not said".
 """
 
 from __future__ import annotations
@@ -34,10 +35,8 @@ def jsonable(value: Any, where: str) -> Any:
         return value
     if isinstance(value, Mapping):
         return {str(key): jsonable(item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, PurePath):
-        return str(value)
+    if isinstance(value, date | PurePath):
+        return value.isoformat() if isinstance(value, date) else str(value)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [jsonable(item, f"{where}[{index}]") for index, item in enumerate(value)]
     raise MCLIRunConfigValidationError(
@@ -138,12 +137,17 @@ def _send_dependent(value: Any, where: str) -> dict[str, Any]:
         if camel(key) in ("envVariables", "env"):
             sent["envVariables"] = _send_env(item, place)
         else:
-            sent[camel(key)] = _send_block(item, place) if isinstance(item, Mapping) else jsonable(item, place)
+            sent[camel(key)] = (
+                _send_block(item, place) if isinstance(item, Mapping) else jsonable(item, place)
+            )
     return sent
 
 
 def _read_dependent(value: Mapping[str, Any]) -> dict[str, Any]:
-    read = {key: snake_keys(item) if isinstance(item, Mapping) else item for key, item in snake_keys(value).items()}
+    read = {
+        key: snake_keys(item) if isinstance(item, Mapping) else item
+        for key, item in snake_keys(value).items()
+    }
     if "env_variables" in read:
         read["env_variables"] = _read_env(read["env_variables"])
     return read
@@ -196,7 +200,8 @@ FIELDS: dict[str, _Field] = {
 
 
 def to_wire(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `runInput` that asks for what `values`, by field name, say; nothing in it is shared with them.
+    """Return the `runInput` that asks for what `values`, by field name, say; nothing in it is shared with
+    them.
 
     Raises:
         MCLIRunConfigValidationError: a field has a form that cannot be sent.

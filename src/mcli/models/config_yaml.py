@@ -1,6 +1,7 @@
 """Run configurations as YAML text: read with care, written to be read.
 
-YAML 1.1, which PyYAML speaks, reads `lr: 1e-4` as text. A training job finds out hours later, so it is said at once.
+YAML 1.1, which PyYAML speaks, reads `lr: 1e-4` as text. A training job finds out hours later, so it is said
+at once.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def read(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise MCLIRunConfigValidationError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise MCLIRunConfigValidationError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from error
+        raise MCLIRunConfigValidationError(
+            f"{path}: not a text file (byte {error.start} is not UTF-8)"
+        ) from error
     return parse(text, source=str(path))
 
 
@@ -67,8 +70,8 @@ def parse(text: str, *, source: str = "run configuration") -> dict[str, Any]:
         )
     for where, scalar in _numbers_read_as_text(root, ""):
         warnings.warn(
-            f"{source}, line {scalar.start_mark.line + 1}: {where}: {scalar.value} is read as text, not as a number; "
-            f"write {_as_float(scalar.value)} (or '{scalar.value}' in quotes if text is meant)",
+            f"{source}, line {scalar.start_mark.line + 1}: {where}: {scalar.value} is read as text, "
+            f"not as a number; write {_as_float(scalar.value)}, or '{scalar.value}' in quotes if text is meant",
             stacklevel=4,
         )
     return content
@@ -101,7 +104,11 @@ def _numbers_read_as_text(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _numbers_read_as_text(value, f"{path}[{index}]")
-    elif node.style is None and node.tag == "tag:yaml.org,2002:str" and _LOOKS_LIKE_A_FLOAT.fullmatch(node.value):
+    elif (
+        not node.style
+        and node.tag == "tag:yaml.org,2002:str"
+        and _LOOKS_LIKE_A_FLOAT.fullmatch(node.value)
+    ):
         yield path, node
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    import pandas
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -14,14 +11,15 @@ T = TypeVar("T")
 class ObjectList(list[T], Generic[T]):
     """A list of runs, clusters …"""
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a table with a row for each object and a column for each of its simple attributes.
+    def to_pandas(self) -> Any:
+        """Return a `DataFrame`: a row for each object, a column for each of its simple attributes.
 
         Raises:
             ImportError: pandas is not installed.
         """
-        import pandas
+        import importlib
 
+        pandas = importlib.import_module("pandas")
         return pandas.DataFrame([_row(item) for item in self])
 
 

@@ -101,7 +101,10 @@ class RunLifecycle:
 
     @property
     def seconds(self) -> float:
-        """How long the attempt was in this status; until now, if it still is. 0 for a status nothing follows."""
+        """How long the attempt was in this status;
+
+        Until now, if it still is. 0 for a status nothing follows.
+        """
         if self.status.is_terminal():
             return 0.0
         end = self.ended_at or datetime.now(UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcli.models.resumption import Node, Resumption, RunLifecycle, moment
 from mcli.models.run_config import FinalRunConfig, RunConfig
@@ -14,14 +14,14 @@ from mcli.models.run_status import RunStatus
 from mcli.models.run_type import RunType
 from mcli.models.timestamp import Timestamp
 
-if TYPE_CHECKING:
-    from mcli.models.scheduling_config import ComputeConfig, SchedulingConfig
-
 #: Waiting for room.
 _PENDING = (RunStatus.PENDING, RunStatus.SCHEDULED, RunStatus.QUEUED)
 
 #: Holding GPUs: from the first moment a node is taken until it is given back.
 _HOLDING = (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.TERMINATING)
+
+#: What is asked for in `compute`, and the older field that asks for the same.
+_FLAT = {"cluster": "cluster", "gpu_type": "gpu_type", "gpus": "gpu_num"}
 
 
 @dataclass(repr=False)
@@ -34,8 +34,8 @@ class Run:
         status: status of the run at the time it was asked for.
         created_at: when the run was created.
         updated_at: when the run was last updated.
-        config: the configuration the run was launched with, completed by the platform; empty if the run was fetched
-            without details.
+        config: the configuration the run was launched with, completed by the platform; empty if the run was
+            fetched without details.
         started_at: when the run first started.
         completed_at: when the run ended; None while it is active.
         reason: why the run is in its status.
@@ -235,7 +235,7 @@ class Run:
 
     def update_metadata(self, metadata: Mapping[str, Any], *, timeout: float | None = 10) -> Run:
         """Add to what is kept with this run; see `mcli.update_run_metadata`."""
-        from mcli.api.runs.change import update_run_metadata
+        from mcli.api.runs.annotate import update_run_metadata
 
         return self._become(update_run_metadata(self.name, metadata, timeout=timeout))
 
@@ -267,24 +267,14 @@ class Run:
         values = (source.submitted_config or source.config).to_wire()
         config = RunConfig.from_wire(values)
         config.name, config.image = name or config.name, image or config.image
-        compute: ComputeConfig = {}
-        for key, value in dict(
-            cluster=cluster, instance=instance, nodes=nodes, gpu_type=gpu_type, gpus=gpus
-        ).items():
-            if value is not None:
-                compute[key] = value  # type: ignore[literal-required]
-        # One answer to each question: what is overridden is asked for in `compute` alone.
-        flat = {"cluster": "cluster", "gpu_type": "gpu_type", "gpus": "gpu_num"}
-        for key in compute:
-            if key in flat:
-                setattr(config, flat[key], None)
-        config.compute = {**config.compute, **compute}
-        scheduling: SchedulingConfig = {}
-        for key, value in dict(
+        compute = _given(cluster=cluster, instance=instance, nodes=nodes, gpu_type=gpu_type, gpus=gpus)
+        for key in compute.keys() & _FLAT.keys():
+            # One answer to each question: what is overridden is asked for in `compute` alone.
+            setattr(config, _FLAT[key], None)
+        scheduling = _given(
             priority=priority, preemptible=preemptible, max_retries=max_retries, max_duration=max_duration
-        ).items():
-            if value is not None:
-                scheduling[key] = value  # type: ignore[literal-required]
+        )
+        config.compute = {**config.compute, **compute}
         config.scheduling = {**config.scheduling, **scheduling}
         return create_run(config, timeout=timeout)
 
@@ -295,3 +285,7 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run(name={self.name!r}, status={self.status}, created_at={self.created_at.isoformat()!r})"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

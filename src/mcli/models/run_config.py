@@ -45,7 +45,8 @@ class RunConfig:
         partitions: partitions of the cluster to use.
         optimization_level: kept for configurations that have it.
         integrations: what to set up before the command; each a mapping with an `integration_type`.
-        env_variables: environment variables: `[{"key": NAME, "value": value}]`, `[{NAME: value}]` or `{NAME: value}`.
+        env_variables: environment variables: `[{"key": NAME, "value": value}]`, `[{NAME: value}]` or `{NAME:
+            value}`.
         scheduling: priority, preemptible, max_retries, retry_on_system_failure, max_duration (hours).
         command: what runs.
         parameters: mounted into the run as `/mnt/config/parameters.yaml`.
@@ -75,7 +76,7 @@ class RunConfig:
     dependent_deployment: dict[str, Any]
     parent_name: str | None
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the order its users know
         self,
         run_name: str | None = None,
         name: str | None = None,
@@ -99,26 +100,26 @@ class RunConfig:
         dependent_deployment: dict[str, Any] | None = None,
         parent_name: str | None = None,
     ) -> None:
-        values: dict[str, Any] = dict(
-            name=name if name is not None else run_name,
-            gpu_type=gpu_type,
-            gpu_num=gpu_num,
-            cpus=cpus,
-            cluster=cluster if cluster is not None else platform,
-            image=image,
-            partitions=partitions,
-            optimization_level=optimization_level,
-            integrations=integrations,
-            env_variables=env_variables,
-            scheduling=scheduling,
-            command=command,
-            parameters=parameters,
-            entrypoint=entrypoint,
-            compute=compute,
-            metadata=metadata,
-            dependent_deployment=dependent_deployment,
-            parent_name=parent_name,
-        )
+        values: dict[str, Any] = {
+            "name": name if name is not None else run_name,
+            "gpu_type": gpu_type,
+            "gpu_num": gpu_num,
+            "cpus": cpus,
+            "cluster": cluster if cluster is not None else platform,
+            "image": image,
+            "partitions": partitions,
+            "optimization_level": optimization_level,
+            "integrations": integrations,
+            "env_variables": env_variables,
+            "scheduling": scheduling,
+            "command": command,
+            "parameters": parameters,
+            "entrypoint": entrypoint,
+            "compute": compute,
+            "metadata": metadata,
+            "dependent_deployment": dependent_deployment,
+            "parent_name": parent_name,
+        }
         for field, value in values.items():
             setattr(self, field, value)
 
@@ -132,8 +133,8 @@ class RunConfig:
         """Read a configuration from a YAML file.
 
         Raises:
-            MCLIRunConfigValidationError: there is no such file, or it does not hold a configuration; the message
-                names the file and, where it can, the line.
+            MCLIRunConfigValidationError: there is no such file, or it does not hold a configuration; the
+                message names the file and, where it can, the line.
         """
         from mcli.models import config_yaml
 
@@ -204,7 +205,10 @@ class RunConfig:
 
     @property
     def gpus(self) -> int | None:
-        """Number of GPUs over all nodes: `compute.gpus`, else `gpu_num`. Setting it leaves one answer, in `compute`."""
+        """Number of GPUs over all nodes:
+
+        `compute.gpus`, else `gpu_num`. Setting it leaves one answer, in `compute`.
+        """
         gpus: int | None = self.compute.get("gpus", self.gpu_num)
         return gpus
 

@@ -1,13 +1,13 @@
 """Moments as the platform reports them: aware, and comparable with what `datetime.now()` returns.
 
-Scripts ask `run.created_at < datetime.now() - timedelta(days=30)`. A plain aware datetime refuses that; here a
-naive other side means local time. Equality is left alone: a naive and an aware datetime are never equal, which
-keeps equality and hash consistent.
+Scripts ask `run.created_at < datetime.now() - timedelta(days=30)`. A plain aware datetime refuses that; here
+a naive other side means local time. Equality is left alone: a naive and an aware datetime are never equal,
+which keeps equality and hash consistent.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 
@@ -20,16 +20,16 @@ class Timestamp(datetime):
         moment = cls.fromisoformat(text)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    def __lt__(self, other: datetime) -> bool:
+    def __lt__(self, other: date) -> bool:
         return super().__lt__(_beside(self, other))
 
-    def __le__(self, other: datetime) -> bool:
+    def __le__(self, other: date) -> bool:
         return super().__le__(_beside(self, other))
 
-    def __gt__(self, other: datetime) -> bool:
+    def __gt__(self, other: date) -> bool:
         return super().__gt__(_beside(self, other))
 
-    def __ge__(self, other: datetime) -> bool:
+    def __ge__(self, other: date) -> bool:
         return super().__ge__(_beside(self, other))
 
     def __sub__(self, other: Any) -> Any:
@@ -38,7 +38,8 @@ class Timestamp(datetime):
     def __rsub__(self, other: Any) -> timedelta:
         if not isinstance(other, datetime):
             return NotImplemented
-        return -(self - other)
+        earlier: timedelta = self - other
+        return -earlier
 
 
 def _beside(moment: datetime, other: Any) -> Any:

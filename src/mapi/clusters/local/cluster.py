@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import shutil
-import socket
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +21,8 @@ from mapi.clusters.local.devices import DevicesTaken, Ledger, RankDevices
 from mapi.clusters.local.environment import MOUNTED, environment_of, inherited
 from mapi.clusters.local.inventory import discover
 from mapi.clusters.local.launcher import FORCE, STOP
-from mapi.clusters.local.rank import (
-    RankFiles,
-    RankState,
-    read_held,
-    run_directory,
-)
+from mapi.clusters.local.ports import Ports
+from mapi.clusters.local.rank import RankFiles, RankState, read_held, run_directory
 from mapi.clusters.local.settings import LocalSettings
 from mapi.clusters.local.starter import Starter
 from mapi.domain.run import ExecutionId, now_ms
@@ -37,8 +31,8 @@ from mapi.domain.runtime import PARAMETERS_FILE, PARAMETERS_MOUNT
 #: How often a rank is handed to a launcher before it is given up.
 _ATTEMPTS = 5
 
-#: Rendezvous ports: below those the system gives to outgoing connections.
-_PORTS = range(20_000, 32_000)
+#: Seconds until a rank's directory that could not be read is looked at again.
+_PATIENCE = 0.2
 
 _STOPPED_EARLY = "stopped before its command began"
 _NEVER_STARTED = "it was never started: the platform ended before it could be"
@@ -82,7 +76,7 @@ class LocalCluster:
         self._environment = inherited(os.environ)
         self._executions: dict[ExecutionId, dict[int, _Rank]] = {}
         self._cleanups: set[asyncio.Task[None]] = set()
-        self._next_port = random.choice(_PORTS)
+        self._ports = Ports()
 
     @property
     def inventory(self) -> Inventory:
@@ -101,12 +95,20 @@ class LocalCluster:
         """Hand every rank to the launcher."""
         if launch.execution in self._executions:
             return
+        numbers = range(len(launch.placement))
+        fresh = [number for number in numbers if self._ledger.held(launch.execution, number) is None]
         try:
-            ranks = [self._prepare(launch, *handed) for handed in enumerate(self._hand_out(launch))]
+            handed = self._ledger.allocate(
+                launch.execution,
+                launch.placement,
+                gpus=launch.allocation.gpus_per_node,
+                cpus=launch.allocation.cpus_per_node,
+                port=self._ports.pick(self._ledger.ports),
+            )
+            ranks = [self._prepare(launch, number, handed[number]) for number in numbers]
         except (DevicesTaken, OSError) as error:
-            for number in range(len(launch.placement)):
-                self._ledger.release(launch.execution, number)
-                RankFiles(self._home, launch.execution, number).release()
+            for number in fresh:
+                self._release(self._found(launch.execution, number))
             self._report(LaunchFailed(launch.execution, now_ms(), str(error), system=True))
             return
         self._executions[launch.execution] = {rank.rank: rank for rank in ranks}
@@ -130,25 +132,28 @@ class LocalCluster:
 
     async def end(self, execution: ExecutionId, *, force: bool = False) -> None:
         """Signal every rank's supervisor, which keeps the grace period itself."""
-        for rank in list(self._executions.get(execution, {}).values()):
-            self._end(rank, FORCE if force else STOP)
+        for rank in self._executions.get(execution, {}).values():
+            if rank.ending != FORCE:
+                rank.ending = FORCE if force else STOP
+            rank.files.signal(rank.ending)
 
     async def sweep(self, keep: Collection[ExecutionId]) -> None:
         """End what runs and is not in `keep`, and remove its directory then.
 
         What had ended before is left to `forget`: its work directory may hold what somebody wants.
         """
-        for execution, number in list(self._ledger):
-            if execution in keep:
-                continue
+        orphans = [held for held in self._ledger if held[0] not in keep]
+        found = []
+        for execution, number in orphans:
             ranks = self._executions.setdefault(execution, {})
-            rank = ranks.get(number)
-            if rank is None:
-                rank = ranks[number] = self._found(execution, number)
-                rank.owned = False
-                self._look(rank)
-            rank.owned = False
-            self._end(rank, STOP)
+            if number not in ranks:
+                ranks[number] = self._found(execution, number)
+                found.append(ranks[number])
+            ranks[number].owned = False
+        for rank in found:
+            self._look(rank)
+        for execution in {execution for execution, _ in orphans}:
+            await self.end(execution)
 
     async def forget(self, run_id: str) -> None:
         """Remove a run's directory, with what its commands left in their work directories."""
@@ -160,24 +165,11 @@ class LocalCluster:
             for rank in ranks.values():
                 self._unwatch(rank)
         self._executions.clear()
-        await asyncio.gather(*self._cleanups)
+        while self._cleanups:
+            await asyncio.gather(*self._cleanups)
         await self._starter.close()
 
     # Starting
-
-    def _hand_out(self, launch: Launch) -> tuple[RankDevices, ...]:
-        """The devices of each rank: those of an earlier, interrupted launch if there was one, else free ones."""
-        ranks = range(len(launch.placement))
-        earlier = tuple(held for rank in ranks if (held := self._ledger.held(launch.execution, rank)))
-        if len(earlier) == len(ranks):
-            return earlier
-        return self._ledger.allocate(
-            launch.execution,
-            launch.placement,
-            gpus=launch.allocation.gpus_per_node,
-            cpus=launch.allocation.cpus_per_node,
-            port=self._free_port(),
-        )
 
     def _prepare(self, launch: Launch, number: int, devices: RankDevices) -> _Rank:
         files = RankFiles(self._home, launch.execution, number)
@@ -208,22 +200,6 @@ class LocalCluster:
         else:
             self._loop.add_reader(rank.watch, self._nudged, rank, rank.watch)
 
-    def _free_port(self) -> int:
-        """A port that nothing listens on and no live execution has: the one unused for longest."""
-        taken = self._ledger.ports
-        for _ in _PORTS:
-            port, self._next_port = self._next_port, self._next_port + 1
-            if self._next_port == _PORTS.stop:
-                self._next_port = _PORTS.start
-            if port not in taken:
-                with socket.socket() as probe:
-                    try:
-                        probe.bind(("", port))
-                    except OSError:
-                        continue
-                return port
-        raise DevicesTaken(f"no free port between {_PORTS.start} and {_PORTS.stop - 1}")
-
     # Watching
 
     def _found(self, execution: ExecutionId, number: int) -> _Rank:
@@ -248,8 +224,13 @@ class LocalCluster:
 
     def _look(self, rank: _Rank) -> None:
         """Learn from its directory what became of a rank that nothing watches, and do what follows."""
-        supervisor = rank.files.supervisor()
-        state = rank.files.read_state()
+        if rank.execution not in self._executions:
+            return
+        try:
+            supervisor, state = rank.files.inspect()
+        except OSError:  # no descriptor is free, or the disk is away: not for long
+            self._loop.call_later(_PATIENCE, self._look, rank)
+            return
         self._tell_started(rank, state)
         if state.ended is not None:
             if supervisor is not None:
@@ -287,11 +268,6 @@ class LocalCluster:
 
     # Ending
 
-    def _end(self, rank: _Rank, number: int) -> None:
-        if rank.ending != FORCE:
-            rank.ending = number
-        rank.files.signal(number)
-
     def _give_up(self, rank: _Rank, state: RankState) -> None:
         """Let a rank that was never started never be, unless a supervisor has come to it just now."""
         rank.files.abandon(state)
@@ -306,14 +282,13 @@ class LocalCluster:
         reason = _LOST
         try:
             await asyncio.to_thread(rank.files.kill_remains)
-        except (TimeoutError, OSError) as error:
+        except OSError as error:
             reason = f"the rank's supervisor was killed; {error}"
         self._finish(rank, RankState(ended=now_ms(), error=reason))
 
     def _finish(self, rank: _Rank, state: RankState) -> None:
         """Take back what the rank has, and tell."""
-        self._ledger.release(rank.execution, rank.rank)
-        rank.files.release()
+        self._release(rank)
         ranks = self._executions.get(rank.execution, {})
         ranks.pop(rank.rank, None)
         if not ranks:
@@ -326,6 +301,10 @@ class LocalCluster:
         elif not ranks:
             directory = rank.files.directory.parent
             self._clean_up(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+
+    def _release(self, rank: _Rank) -> None:
+        self._ledger.release(rank.execution, rank.rank)
+        rank.files.release()
 
     def _clean_up(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -50,7 +50,7 @@ class Ledger:
     def allocate(
         self, execution: ExecutionId, placement: Sequence[str], *, gpus: int, cpus: int, port: int
     ) -> tuple[RankDevices, ...]:
-        """Hand every rank its devices, or none any.
+        """Hand every rank that has none yet its devices, or none any.
 
         Args:
             execution: what they are for.
@@ -62,11 +62,12 @@ class Ledger:
         Raises:
             DevicesTaken: a node does not have them, or there is no such node.
         """
+        fresh = [rank for rank in range(len(placement)) if (execution, rank) not in self._held]
         try:
-            for rank, node in enumerate(placement):
-                self.hold(execution, rank, self._pick(node, gpus, cpus, port))
+            for rank in fresh:
+                self.hold(execution, rank, self._pick(placement[rank], gpus, cpus, port))
         except DevicesTaken:
-            for rank in range(len(placement)):
+            for rank in fresh:
                 self.release(execution, rank)
             raise
         return tuple(self._held[execution, rank] for rank in range(len(placement)))

@@ -33,7 +33,9 @@ import time
 from typing import Any
 
 STATE_FILE = "state"
-STATE_BLOCK = 1024
+STATE_BLOCK = 4096
+#: Characters of a text in it: two fit even if each is written as six.
+_TEXT = 250
 
 #: How long what a command left behind has, between the gentle signal and the hard one. Seconds.
 LEFTOVER_GRACE = 2.0
@@ -81,9 +83,11 @@ def serve(requests: socket.socket) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     gc.freeze()
     while True:
-        message, received, _, _ = socket.recv_fds(requests, 1, 2, socket.MSG_CMSG_CLOEXEC)
+        message, received, _, _ = socket.recv_fds(requests, 1, 2)
         if not message:
             return
+        for descriptor in received:
+            os.set_inheritable(descriptor, False)
         try:
             forked = os.fork() if len(received) == 2 else -1
         except OSError:
@@ -109,12 +113,13 @@ def run_rank(specification: int, nudge: int) -> None:
     try:
         _detach()
         record["note"] = _prepare(spec)
+        log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         record["started"] = now_ms()
         write_state(state, record)
-        command = _spawn(spec)
+        command = _spawn(spec, log)
     except (OSError, ValueError) as error:
         code = (127 if isinstance(error, FileNotFoundError) else 126) if "started" in record else None
-        write_state(state, {**record, "ended": now_ms(), "code": code, "error": str(error)[:400]})
+        write_state(state, {**record, "ended": now_ms(), "code": code, "error": str(error)[:_TEXT]})
         return
     with contextlib.suppress(BrokenPipeError):  # a platform that is away reads the state file when it is back
         os.write(nudge, b"+")
@@ -187,11 +192,10 @@ def _prepare(spec: dict[str, Any]) -> str | None:
     except OSError as error:
         note = f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
     os.chdir(work)
-    return note
+    return note and note[:_TEXT]
 
 
-def _spawn(spec: dict[str, Any]) -> int:
-    log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def _spawn(spec: dict[str, Any], log: int) -> int:
     return os.posix_spawnp(
         "bash",
         ["bash", "-c", "--", spec["command"]],
@@ -310,4 +314,7 @@ def _kill_children() -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    _REQUESTS = int(sys.argv[1])
+    os.closerange(_REQUESTS + 1, os.sysconf("SC_OPEN_MAX"))  # whatever the platform's own parent left open
+    os.set_inheritable(_REQUESTS, False)
+    serve(socket.socket(fileno=_REQUESTS))

@@ -100,8 +100,18 @@ class RankFiles:
         """Put down that the rank has nothing any more."""
         self._held.unlink(missing_ok=True)
 
+    def inspect(self) -> tuple[int | None, RankState]:
+        """Return `supervisor`, and the state read after it: without a supervisor it is final."""
+        supervisor = self.supervisor()
+        try:
+            return supervisor, self.read_state()
+        except OSError:
+            if supervisor is not None:
+                os.close(supervisor)
+            raise
+
     def read_state(self) -> RankState:
-        """What is known of the rank. Final only when read after `supervisor` found none."""
+        """What is known of the rank."""
         try:
             return msgspec.json.decode((self.directory / STATE_FILE).read_bytes(), type=RankState)
         except (FileNotFoundError, msgspec.DecodeError):
@@ -166,6 +176,7 @@ class RankFiles:
                         raise
                 finally:
                     os.close(handle)
+            time.sleep(0.01)
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"{len(remains)} processes with {MARKER}={self.marker} could not be killed"
@@ -184,15 +195,16 @@ def run_directory(home: Path, run_id: str) -> Path:
 
 
 def read_held(home: Path) -> Iterator[tuple[ExecutionId, int, RankDevices]]:
-    """Every rank that had not been seen to end, with its devices. Makes the directories where there are none."""
+    """Every rank that had not been seen to end, with its devices. Makes directories where there are none."""
     for name in (_HELD, _RUNS):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in (home / _HELD).iterdir():
         run_id, resumption, rank = path.name.rsplit(".", 2)
         try:
             devices = msgspec.json.decode(path.read_bytes(), type=RankDevices)
-        except msgspec.DecodeError:  # half written: it was not started yet
-            devices = RankDevices("")
+        except msgspec.DecodeError:  # half written, so that the rank was not started yet
+            path.unlink()
+            continue
         yield ExecutionId(run_id, int(resumption)), int(rank), devices
 
 

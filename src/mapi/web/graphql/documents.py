@@ -128,13 +128,7 @@ class Document:
         return roots
 
     def introspect(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer an operation that asks about the schema itself.
-
-        Raises:
-            BadRequest: if it asks for anything else besides.
-        """
-        if any(root.field.name in root_fields() for root in self.roots(operation, variables)):
-            raise BadRequest("a document asks either about the schema or for data; send two")
+        """Answer an operation that asks about the schema itself."""
         result = execute_sync(
             schema(),
             self._ast,
@@ -165,8 +159,17 @@ class Document:
 
 
 def asks_about_schema(roots: list[Root]) -> bool:
-    """Return True for introspection."""
-    return any(root.field.name in _INTROSPECTION for root in roots)
+    """Return True for introspection.
+
+    Raises:
+        BadRequest: if it asks for data as well.
+    """
+    names = {root.field.name for root in roots}
+    if names.isdisjoint(_INTROSPECTION):
+        return False
+    if not names.isdisjoint(root_fields()):
+        raise BadRequest("a document asks either about the schema or for data; send two")
+    return True
 
 
 @lru_cache(maxsize=256)

@@ -1,25 +1,21 @@
-"""Changing runs: stop, start again, delete, update, add metadata and events.
+"""Changing runs: stop, start again, delete, update.
 
-Each change comes for one run and for many. An unknown name changes nothing: the platform refuses the whole call.
+Each change comes for one run and for many. An unknown name changes nothing: the platform refuses the whole
+call.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mcli import calls, operations
-from mcli.api.exceptions import InvalidArgument, MCLIRunConfigValidationError
-from mcli.api.runs.arguments import each, name_of, text_of
+from mcli.api.exceptions import InvalidArgument
+from mcli.api.runs.arguments import each, name_of
 from mcli.calls import Deadline
-from mcli.models.config_wire import jsonable
 from mcli.models.naming import camel, suggestion
 from mcli.models.object_list import ObjectList
 from mcli.models.run import Run
-from mcli.models.run_event import EventType, RunEvent
 from mcli.operations import Operation
 from mcli.transport import execute
 
@@ -27,10 +23,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mcli.api.runs.fetch import Runs
-
-_METADATA_KEYS = 200
-_METADATA_KEY_LENGTH = 200
-_METADATA_VALUE_BYTES = 100_000
 
 _UPDATABLE = ("preemptible", "priority", "maxRetries", "retryOnSystemFailure", "maxDurationSeconds")
 
@@ -301,151 +293,3 @@ def update_run(
     }
     data |= {key: value for key, value in given.items() if value is not None}
     return _change_one(operations.UPDATE_RUN, run, timeout, future, updateRunData=data)
-
-
-@overload
-def update_run_metadata(
-    run: str | Run,
-    metadata: Mapping[str, Any],
-    timeout: float | None = 10,
-    future: Literal[False] = False,
-    protect: bool = False,
-) -> Run: ...
-@overload
-def update_run_metadata(
-    run: str | Run,
-    metadata: Mapping[str, Any],
-    timeout: float | None = 10,
-    *,
-    future: Literal[True],
-    protect: bool = False,
-) -> Future[Run]: ...
-def update_run_metadata(
-    run: str | Run,
-    metadata: Mapping[str, Any],
-    timeout: float | None = 10,
-    future: bool = False,
-    protect: bool = False,
-) -> Run | Future[Run]:
-    """Add to what is kept with a run. Keys that are not given stay as they are.
-
-    Args:
-        run: the run, or its name.
-        metadata: at most 200 keys of at most 200 characters, with values of at most 0.1 MB as JSON. NaN and infinities are
-            kept as text; a value that has no form in JSON is left out with a warning.
-        timeout: seconds the call may take; ignored if `future`.
-        future: return a future of the run at once.
-        protect: let SIGTERM end this process only when the update is done.
-
-    Returns:
-        The run with its new metadata.
-
-    Raises:
-        InvalidArgument: the metadata exceeds a limit.
-        KubernetesException: 404, there is no such run.
-        TimeoutError: the call took too long.
-    """
-    variables = {
-        "getRunsData": _select([name_of(run)]),
-        "updateRunMetadataData": {"metadata": _metadata(metadata)},
-    }
-
-    def work(deadline: Deadline) -> Run:
-        return Run.from_wire(execute(operations.UPDATE_RUN_METADATA, variables, deadline)[0])
-
-    if not protect:
-        return calls.call(work, timeout, future)
-    from mcli.protection import protect as protect_from_sigterm
-
-    update = calls.background(work)
-    protect_from_sigterm(update)
-    return update if future else update.result(calls.effective_timeout(timeout))
-
-
-@overload
-def create_run_event(
-    run_name: str | Run,
-    event_type: str | EventType,
-    event_data: Mapping[str, Any] | None = None,
-    timeout: float | None = 10,
-    future: Literal[False] = False,
-) -> RunEvent: ...
-@overload
-def create_run_event(
-    run_name: str | Run,
-    event_type: str | EventType,
-    event_data: Mapping[str, Any] | None = None,
-    timeout: float | None = 10,
-    *,
-    future: Literal[True],
-) -> Future[RunEvent]: ...
-def create_run_event(
-    run_name: str | Run,
-    event_type: str | EventType,
-    event_data: Mapping[str, Any] | None = None,
-    timeout: float | None = 10,
-    future: bool = False,
-) -> RunEvent | Future[RunEvent]:
-    """Add an event to a run's history.
-
-    Args:
-        run_name: the run, or its name.
-        event_type: what kind of event.
-        event_data: anything to keep with it.
-        timeout: seconds the call may take; ignored if `future`.
-        future: return a future of the event at once.
-
-    Returns:
-        The event as it was recorded.
-
-    Raises:
-        KubernetesException: 404, there is no such run.
-        TimeoutError: the call took too long; the event may have been recorded.
-    """
-    data = {
-        "runName": name_of(run_name),
-        "eventType": text_of(event_type),
-        "eventData": jsonable(event_data or {}, "event_data"),
-    }
-
-    def work(deadline: Deadline) -> RunEvent:
-        answer = execute(operations.CREATE_RUN_EVENT, {"createRunEventData": data}, deadline)
-        return RunEvent.from_wire(answer[0])
-
-    return calls.call(work, timeout, future)
-
-
-def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata as it is sent: within the limits, without what JSON cannot carry."""
-    if len(metadata) > _METADATA_KEYS:
-        raise InvalidArgument(f"metadata: {len(metadata)} keys; at most {_METADATA_KEYS} can be set at once")
-    sent = {}
-    for key, value in metadata.items():
-        if len(str(key)) > _METADATA_KEY_LENGTH:
-            raise InvalidArgument(
-                f"metadata: the key {str(key)[:40]!r}… has {len(str(key))} characters; at most {_METADATA_KEY_LENGTH} "
-                "are possible"
-            )
-        try:
-            plain = _named(jsonable(value, f"metadata[{key!r}]"))
-        except MCLIRunConfigValidationError as error:
-            warnings.warn(f"{error}; it is left out", stacklevel=3)
-            continue
-        size = len(json.dumps(plain).encode())
-        if size > _METADATA_VALUE_BYTES:
-            raise InvalidArgument(
-                f"metadata[{key!r}]: {size:,} bytes as JSON; at most {_METADATA_VALUE_BYTES:,} can be kept"
-            )
-        sent[str(key)] = plain
-    return sent
-
-
-def _named(value: Any) -> Any:
-    """Return `value` with numbers that JSON lacks as text: NaN, Infinity, -Infinity."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return json.dumps(value)
-    if isinstance(value, dict):
-        return {key: _named(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_named(item) for item in value]
-    return value

@@ -43,8 +43,8 @@ def create_run(
 ) -> Run | Future[Run]:
     """Launch a run.
 
-    The configuration is read when the call is made and never changed: change it and submit it again for the next run.
-    A lost connection or a restart of the platform never makes two runs of one call.
+    The configuration is read when the call is made and never changed: change it and submit it again for the
+    next run. A lost connection or a restart of the platform never makes two runs of one call.
 
     Args:
         run: what to run, with enough details to launch.
@@ -91,7 +91,8 @@ def create_interactive_run(
     """Launch a run that holds its compute for a while, to work in by hand.
 
     Args:
-        run: its compute, and whatever else matters; the platform chooses the command, and a name and image if missing.
+        run: its compute, and whatever else matters; the platform chooses the command, and a name and image if
+            missing.
         timeout: seconds the call may take; ignored if `future`.
         future: return a future of the run at once.
         seconds: how long the run lasts; the platform's default if None.

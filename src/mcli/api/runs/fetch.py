@@ -110,7 +110,7 @@ def get_runs(
     limit: int | None = None,
     all_users: bool = False,
 ) -> Future[PaginatedObjectList[Run]]: ...
-def get_runs(
+def get_runs(  # noqa: PLR0917 - the order its users know
     runs: Runs | None = None,
     cluster_names: Clusters | None = None,
     before: Moment | None = None,

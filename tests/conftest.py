@@ -1,0 +1,110 @@
+"""Platforms for tests: real servers, each with a directory of its own, ended when the tests have."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mcli import embedded
+from mcli.embedded import PlatformInfo
+
+
+class PlatformOfTests:
+    """A platform on this machine, as a client with this configuration directory finds it."""
+
+    def __init__(self, directory: Path, settings: dict[str, Any] | None = None) -> None:
+        self.directory = directory
+        self.home = directory / "platform"
+        if settings:
+            self.home.mkdir(parents=True)
+            (self.home / "mapi.yaml").write_text(yaml.safe_dump(settings))
+
+    def use(self, patch: pytest.MonkeyPatch) -> None:
+        """Make this the platform that the client finds."""
+        for name in list(os.environ):
+            if name.startswith(("MOSAICML_", "MCLI_", "MAPI_")):
+                patch.delenv(name)
+        patch.setenv("MCLI_CONFIG_DIR", str(self.directory))
+
+    def running(self) -> PlatformInfo:
+        """Start it if need be."""
+        return embedded.ensure_running()
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        info = embedded.find()
+        assert info is not None
+        os.kill(info.pid, signal.SIGKILL)
+        wait_until(lambda: embedded.find() is None, "the server is gone")
+
+    def end(self) -> None:
+        """Stop every run and the server."""
+        from mcli import get_runs, stop_runs, wait_for_run_status
+
+        active = [run for run in get_runs(timeout=60) if not run.status.is_terminal()]
+        stop_runs(active, timeout=60)
+        for run in active:
+            wait_for_run_status(run, "STOPPED", timeout=60)
+        embedded.stop()
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """Wait for a condition, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"after {seconds} s, not yet: {what}"
+        time.sleep(0.005)
+    return value
+
+
+@pytest.fixture(scope="session")
+def _machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
+    platform = PlatformOfTests(tmp_path_factory.mktemp("machine"), {"grace_seconds": 2})
+    yield platform
+    with pytest.MonkeyPatch.context() as patch:
+        platform.use(patch)
+        platform.end()
+
+
+@pytest.fixture
+def machine(_machine: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> PlatformOfTests:
+    """The platform of this machine as it is."""
+    _machine.use(monkeypatch)
+    return _machine
+
+
+PRETEND = {
+    "grace_seconds": 2,
+    "clusters": {
+        "lab": {
+            "kind": "local",
+            "pretend": [
+                {"name": "a", "gpu_type": "a100_80gb", "gpus": 8, "cpus": 64, "count": 2},
+                {"name": "c", "cpus": 4},
+            ],
+        }
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
+    platform = PlatformOfTests(tmp_path_factory.mktemp("lab"), PRETEND)
+    yield platform
+    with pytest.MonkeyPatch.context() as patch:
+        platform.use(patch)
+        platform.end()
+
+
+@pytest.fixture
+def lab(_lab: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> PlatformOfTests:
+    """A platform whose cluster pretends to have two nodes of eight GPUs, and one of four CPUs."""
+    _lab.use(monkeypatch)
+    return _lab
