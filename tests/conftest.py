@@ -14,6 +14,9 @@ import yaml
 
 from mcli import embedded
 from mcli.embedded import PlatformInfo
+from mcli.models.run_status import RunStatus
+
+pytest_plugins = ["tests.postgres"]
 
 
 class PlatformOfTests:
@@ -44,15 +47,19 @@ class PlatformOfTests:
         os.kill(info.pid, signal.SIGKILL)
         wait_until(lambda: embedded.find() is None, "the server is gone")
 
-    def end(self) -> None:
-        """Stop every run and the server."""
+    def stop_runs(self) -> None:
+        """Stop what still runs or waits, so that the next test finds room."""
         from mcli import get_runs, stop_runs, wait_for_run_status
 
-        active = [run for run in get_runs(timeout=60) if not run.status.is_terminal()]
+        if embedded.find() is None:
+            return
+        active = get_runs(statuses=ACTIVE, limit=500, timeout=60)
         stop_runs(active, timeout=60)
         for run in active:
             wait_for_run_status(run, "STOPPED", timeout=60)
-        embedded.stop()
+
+
+ACTIVE = [status for status in RunStatus if not status.is_terminal() and status is not RunStatus.UNKNOWN]
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
@@ -70,14 +77,15 @@ def _machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTes
     yield platform
     with pytest.MonkeyPatch.context() as patch:
         platform.use(patch)
-        platform.end()
+        embedded.stop()
 
 
 @pytest.fixture
-def machine(_machine: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> PlatformOfTests:
+def machine(_machine: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformOfTests]:
     """The platform of this machine as it is."""
     _machine.use(monkeypatch)
-    return _machine
+    yield _machine
+    _machine.stop_runs()
 
 
 PRETEND = {
@@ -100,11 +108,12 @@ def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
     yield platform
     with pytest.MonkeyPatch.context() as patch:
         platform.use(patch)
-        platform.end()
+        embedded.stop()
 
 
 @pytest.fixture
-def lab(_lab: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> PlatformOfTests:
+def lab(_lab: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformOfTests]:
     """A platform whose cluster pretends to have two nodes of eight GPUs, and one of four CPUs."""
     _lab.use(monkeypatch)
-    return _lab
+    yield _lab
+    _lab.stop_runs()

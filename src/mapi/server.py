@@ -10,10 +10,13 @@ import getpass
 import json
 import logging
 import os
+import resource
+import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -59,6 +62,7 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
     """
     home = config.home_path
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _raise_descriptor_limit()
     lock = _hold(home / LOCK)
     try:
         listener = _listen(config, home / PORT)
@@ -67,6 +71,12 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
     finally:
         (home / INFO).unlink(missing_ok=True)
         os.close(lock)
+
+
+def _raise_descriptor_limit() -> None:
+    """Every live rank, follower and connection is a descriptor: take all the system grants."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _log_to_stderr(level: str) -> None:
@@ -112,6 +122,18 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, when_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._when_ready = when_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End gracefully when asked to, then return: uvicorn would die of the signal, and skip our own end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        yield
+
+    def _end(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -49,8 +49,12 @@ class Deadline:
             return None
         left = self._at - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"The call took longer than {self.timeout:g} seconds")
+            raise self.error()
         return left
+
+    def error(self) -> TimeoutError:
+        """Return the error to raise when there is no time left."""
+        return TimeoutError(f"The call took longer than {self.timeout or 0:g} seconds")
 
     def allows(self, seconds: float) -> bool:
         """Return whether there is time for a pause of `seconds`."""

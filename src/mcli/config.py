@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -94,11 +95,18 @@ def read_config() -> dict[str, Any]:
     """
     path = config_path()
     try:
-        text = path.read_text(encoding="utf-8")
+        stamp = path.stat()
+        return dict(_parsed(path, (stamp.st_mtime_ns, stamp.st_ino, stamp.st_size)))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise MCLIConfigError(f"{path}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, stamp: tuple[int, ...]) -> Mapping[str, Any]:
+    """Return what the file holds; `stamp` changes when the file does, so that it is read once."""
+    text = path.read_text(encoding="utf-8")
     import yaml
 
     try:

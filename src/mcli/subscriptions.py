@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,7 +66,6 @@ def subscribe(
             if target.embedded:
                 forget_embedded()
             if not backoff.pause():
-                deadline.remaining()
                 raise unreachable(target, drop) from drop
 
 
@@ -106,14 +105,17 @@ def _open(target: Target, deadline: Deadline) -> ClientConnection:
     remaining = deadline.remaining()
     timeout = _ESTABLISH if remaining is None else min(_ESTABLISH, remaining)
     try:
-        connection = connect(
-            url,
-            subprotocols=[Subprotocol("graphql-transport-ws")],
-            compression=None,
-            open_timeout=timeout,
-            close_timeout=1,
-            max_size=None,
-            proxy=None,
+        # Entered, as the library wants it, and never left: the pool closes it.
+        connection = ExitStack().enter_context(
+            connect(
+                url,
+                subprotocols=[Subprotocol("graphql-transport-ws")],
+                compression=None,
+                open_timeout=timeout,
+                close_timeout=0.1,
+                max_size=None,
+                proxy=None,
+            )
         )
     except InvalidStatus as error:
         code = error.response.status_code
@@ -141,7 +143,7 @@ def _receive(connection: ClientConnection, deadline: Deadline) -> dict[str, Any]
     try:
         message = connection.recv(timeout=deadline.remaining())
     except TimeoutError:
-        raise TimeoutError(f"The call took longer than {deadline.timeout or 0:g} seconds") from None
+        raise deadline.error() from None
     try:
         content = json.loads(message)
     except ValueError:

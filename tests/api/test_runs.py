@@ -118,8 +118,8 @@ def test_a_waiting_run_says_for_what_and_behind_whom(lab: PlatformOfTests) -> No
     assert "1 run ahead" in reason
     utilization = get_cluster("lab").utilization
     assert utilization is not None
-    assert [run.run_name for run in utilization.queued_runs] == [first.name, second.name]
-    assert running.name in [run.run_name for run in utilization.active_runs]
+    assert [run.name for run in utilization.queued_runs] == [first.name, second.name]
+    assert running.name in [run.name for run in utilization.active_runs]
     stop_runs([second, first, running])
 
 

@@ -68,8 +68,8 @@ def test_fields_that_are_not_known_are_left_out(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.004, "0.00 s"),
-        (9.876, "9.88 s"),
+        (0.0042, "4 ms"),
+        (9.876, "9.9 s"),
         (42.4, "42 s"),
         (75, "1 min 15 s"),
         (7265, "2 h 1 min"),

@@ -1,4 +1,4 @@
-"""A real HTTP server that misbehaves on request, and a real platform-shaped server that says what it is told to."""
+"""Real servers to call: one that misbehaves on request, one that says what it is told to."""
 
 from __future__ import annotations
 

@@ -30,7 +30,13 @@ class ScriptedPlatform:
 
     def __init__(self) -> None:
         config = uvicorn.Config(
-            self._app, host="127.0.0.1", port=0, ws="websockets-sansio", log_config=None, lifespan="off", interface="asgi3"
+            self._app,
+            host="127.0.0.1",
+            port=0,
+            ws="websockets-sansio",
+            log_config=None,
+            lifespan="off",
+            interface="asgi3",
         )
         self._server = uvicorn.Server(config)
         self.reset()
@@ -68,7 +74,7 @@ class ScriptedPlatform:
                 break
         field, variables = self._note(json.loads(body))
         try:
-            answer = {"data": {field: self.answers[field](variables)}}
+            answer: dict[str, Any] = {"data": {field: self.answers[field](variables)}}
         except Refused as refused:
             answer = {"data": None, "errors": [refused.error]}
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -156,7 +162,11 @@ def run_answer(name: str = "hello-abc123", status: str = "RUNNING", **changes: A
             "originalRunInput": {"runName": "hello", "image": "bash", "command": "true", "gpuNum": 16},
             "metadata": {"a": 1},
             "lastExecutionId": "0198-id/0",
-            "lifecycle": [lifecycle("PENDING", 0, 1), lifecycle("STARTING", 1, 2), lifecycle(status, 2, None)],
+            "lifecycle": [
+                lifecycle("PENDING", 0, 1),
+                lifecycle("STARTING", 1, 2),
+                lifecycle(status, 2, None),
+            ],
             "nodes": [{"rank": 0, "name": "n0", "status": "RUNNING", "reason": None}],
             "formattedRunEvents": [
                 {

@@ -28,7 +28,9 @@ def test_the_environment_names_the_platform_and_the_key(monkeypatch: pytest.Monk
 
 
 def test_the_config_file_names_what_the_environment_does_not() -> None:
-    configure(f"MOSAICML_API_ENDPOINT: {ENDPOINT}\nMOSAICML_API_KEY: key\nMOSAICML_MINT_ENDPOINT: wss://m/v1\n")
+    configure(
+        f"MOSAICML_API_ENDPOINT: {ENDPOINT}\nMOSAICML_API_KEY: key\nMOSAICML_MINT_ENDPOINT: wss://m/v1\n"
+    )
     assert resolve_target()[:3] == (ENDPOINT, "key", "wss://m/v1")
 
 

@@ -115,7 +115,7 @@ def test_a_run_without_details_has_an_empty_configuration() -> None:
     run = Run.from_wire(answer)
     assert run.submitted_config is None
     assert str(run.config) == "{}\n"
-    assert run.lifecycle == run.nodes == run.events == []
+    assert not run.lifecycle and not run.nodes and not run.events
 
 
 def test_times_and_gpu_hours_add_up_over_attempts() -> None:
@@ -183,9 +183,7 @@ def test_a_cluster_is_read_with_who_uses_it() -> None:
             "provider": "LOCAL",
             "allowedInstances": [instance],
             "utilization": {
-                "instanceUtils": [
-                    {"instance": instance, "gpusUsed": 0, "gpusAvailable": 0, "gpusTotal": 0}
-                ],
+                "instanceUtils": [{"instance": instance, "gpusUsed": 0, "gpusAvailable": 0, "gpusTotal": 0}],
                 "activeRunsByUser": [],
                 "queuedRunsByUser": [queued],
             },
@@ -210,8 +208,8 @@ def test_names_have_one_form_here_and_one_on_the_wire(python: str, wire: str) ->
 def test_exceptions_survive_being_sent_to_another_process() -> None:
     from http import HTTPStatus
 
-    error = pickle.loads(pickle.dumps(MAPIException(HTTPStatus.NOT_FOUND, "Run 'x' not found")))
-    assert (str(error), error.status) == ("Error 404: Run 'x' not found", 404)
+    error = pickle.loads(pickle.dumps(MAPIException(HTTPStatus.NOT_FOUND, "Run x not found")))
+    assert (str(error), error.status) == ("Error 404: Run x not found", 404)
     failed = RunFailed(Run.from_wire(run_answer(status="FAILED", reason="exit code 3")), RunStatus.COMPLETED)
     assert str(pickle.loads(pickle.dumps(failed))) == (
         "Run hello-abc123 ended as FAILED (exit code 3) before it reached COMPLETED"

@@ -22,14 +22,29 @@ def test_importing_the_package_loads_nothing_it_may_not_need() -> None:
         "import sys; before = set(sys.modules); import mcli; "
         "print(*sorted(m for m in set(sys.modules) - before if not m.startswith('mcli')))"
     )
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    expensive = {"dataclasses", "http.client", "json", "yaml", "websockets", "concurrent.futures", "asyncio", "re"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
+    expensive = {
+        "dataclasses",
+        "http.client",
+        "json",
+        "yaml",
+        "websockets",
+        "concurrent.futures",
+        "asyncio",
+        "re",
+    }
     assert expensive.isdisjoint(loaded.split())
 
 
 def test_a_call_over_http_loads_no_websockets_and_no_yaml() -> None:
-    program = "import sys; from mcli import get_runs; print('websockets' in sys.modules, 'yaml' in sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    program = (
+        "import sys; from mcli import get_runs; print('websockets' in sys.modules, 'yaml' in sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
     assert loaded.split() == ["False", "False"]
 
 
@@ -39,7 +54,7 @@ def test_every_public_name_is_there_and_sorted() -> None:
         assert getattr(mcli, name) is getattr(mcli.sdk, name)
     assert set(mcli.__all__) <= set(dir(mcli))
     with pytest.raises(AttributeError, match="no attribute 'create_runs'"):
-        mcli.create_runs  # type: ignore[attr-defined]  # noqa: B018
+        mcli.create_runs  # noqa: B018
 
 
 def test_a_call_is_the_same_function_at_every_path() -> None:

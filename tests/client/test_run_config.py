@@ -24,7 +24,21 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_the_positional_order_is_the_one_users_know() -> None:
     config = RunConfig(
-        "old-name", None, "a100_80gb", 8, 4, "old-cluster", None, "bash", ["p"], 1, [], [], {}, "true", {"a": 1}
+        "old-name",
+        None,
+        "a100_80gb",
+        8,
+        4,
+        "old-cluster",
+        None,
+        "bash",
+        ["p"],
+        1,
+        [],
+        [],
+        {},
+        "true",
+        {"a": 1},
     )
     assert (config.name, config.gpu_type, config.gpu_num, config.cpus) == ("old-name", "a100_80gb", 8, 4)
     assert (config.cluster, config.image, config.partitions) == ("old-cluster", "bash", ["p"])
@@ -74,9 +88,9 @@ def test_setting_gpus_does_not_change_a_configuration_that_shares_the_block() ->
 
 def test_a_mistyped_attribute_is_warned_about_with_a_suggestion() -> None:
     with pytest.warns(UserWarning, match=r"no field 'gpuz'.*did you mean 'gpus'\?"):
-        RunConfig().gpuz = 8  # type: ignore[attr-defined]
+        RunConfig().gpuz = 8
     with pytest.warns(UserWarning, match=r"did you mean 'scheduling.max_retries'\?"):
-        RunConfig().max_retries = 8  # type: ignore[attr-defined]
+        RunConfig().max_retries = 8
 
 
 def test_a_mistyped_key_is_warned_about_and_sent_all_the_same() -> None:
@@ -186,19 +200,27 @@ def test_parameters_may_hold_what_yaml_and_numerical_libraries_make() -> None:
         A = "a"
 
     config = RunConfig(
-        parameters={"day": date(2026, 1, 31), "x": Scalar(), "path": Path("/tmp/a"), 1: (1, None), "k": Kind.A}
+        parameters={
+            "day": date(2026, 1, 31),
+            "x": Scalar(),
+            "path": Path("/tmp/a"),
+            "t": (1, None),
+            "k": Kind.A,
+        }
     )
     assert config.to_wire()["parameters"] == {
         "day": "2026-01-31",
         "x": 0.5,
         "path": "/tmp/a",
-        "1": [1, None],
+        "t": [1, None],
         "k": "a",
     }
 
 
 def test_a_value_that_cannot_be_sent_is_named() -> None:
-    with pytest.raises(MCLIRunConfigValidationError, match=r"parameters\.a\[1\]\.f: a function cannot be sent"):
+    with pytest.raises(
+        MCLIRunConfigValidationError, match=r"parameters\.a\[1\]\.f: a function cannot be sent"
+    ):
         RunConfig(parameters={"a": [0, {"f": lambda: 1}]}).to_wire()
 
 
@@ -251,18 +273,23 @@ def test_text_of_several_lines_is_written_as_a_block_and_empty_fields_not_at_all
         name="a", command="echo 1\necho 2\n", compute={"gpus": 8}, parameters={"x": None, "ü": [1, 2]}
     )
     assert str(config) == (
-        "name: a\ncompute:\n  gpus: 8\ncommand: |\n  echo 1\n  echo 2\nparameters:\n  x: null\n  ü:\n  - 1\n  - 2\n"
+        "name: a\ncompute:\n  gpus: 8\ncommand: |\n  echo 1\n  echo 2\n"
+        "parameters:\n  x: null\n  ü:\n  - 1\n  - 2\n"
     )
 
 
-@pytest.mark.parametrize("text", ["a\n", "a \nb", "a\tb\nc", " x\ny", "trailing\n\n", "#no\ncomment", "\n", "é\r\nx"])
+@pytest.mark.parametrize(
+    "text", ["a\n", "a \nb", "a\tb\nc", " x\ny", "trailing\n\n", "#no\ncomment", "\n", "é\r\nx"]
+)
 def test_any_text_survives_being_written(tmp_path: Path, text: str) -> None:
     config = RunConfig(name="a", parameters={"text": text})
     assert RunConfig.from_file(written(tmp_path, str(config))).parameters == {"text": text}
 
 
 def test_a_number_that_yaml_reads_as_text_is_warned_about_with_its_place_and_the_fix(tmp_path: Path) -> None:
-    file = written(tmp_path, "name: a\nparameters:\n  optimizer:\n    lrs:\n    - 1e-4\n    - '1e-5'\n    - 1.0e-3\n")
+    file = written(
+        tmp_path, "name: a\nparameters:\n  optimizer:\n    lrs:\n    - 1e-4\n    - '1e-5'\n    - 1.0e-3\n"
+    )
     with pytest.warns(UserWarning) as caught:
         config = RunConfig.from_file(file)
     assert len(caught) == 1

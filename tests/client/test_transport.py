@@ -102,8 +102,8 @@ def test_retries_end_before_the_deadline_with_the_real_error(raw: RawServer) -> 
 
 
 def test_an_error_that_asking_again_cannot_mend_is_raised_at_once(raw: RawServer) -> None:
-    raw.steps = [refuse(404, "Run 'x' not found", "NotFound")]
-    with pytest.raises(KubernetesException, match="Error 404: Run 'x' not found") as raised:
+    raw.steps = [refuse(404, "Run x not found", "NotFound")]
+    with pytest.raises(KubernetesException, match="Error 404: Run x not found") as raised:
         get_runs()
     assert raised.value.status is HTTPStatus.NOT_FOUND
     assert len(raw.requests) == 1

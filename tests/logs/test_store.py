@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -11,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import mapi.logs.store
-import mapi.logs.watcher
 from mapi.domain.run import ExecutionId
 from mapi.logs import CHUNK_SIZE, Chunk, LogStore
+from mapi.logs.chunks import read_chunk
+from mapi.logs.inotify import Inotify
 
 RUN = ExecutionId("0198c0de-run", 0)
 STAMPED = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) (.*)\n")
@@ -107,14 +106,14 @@ def test_a_log_that_does_not_exist_reads_as_an_empty_one(store: LogStore) -> Non
 def test_no_descriptor_stays_open_for_a_log(store: LogStore) -> None:
     async def test() -> None:
         store.open(RUN, 1)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         for number in range(50):
             execution = ExecutionId(f"run-{number}", 0)
             store.open(execution, 2)
             write(store, b"line\n", execution=execution)
             if number % 2:
                 store.finish(execution)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
 
     run(test)
 
@@ -337,7 +336,6 @@ def test_what_a_process_writes_arrives_whole_and_in_order(store: LogStore) -> No
 
 def test_followers_at_one_place_cost_one_reader(store: LogStore, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = 0
-    read_chunk = mapi.logs.store.read_chunk
 
     def counted(log: Path, times: Path, offset: int, end: int, *, timestamps: bool) -> Chunk | None:
         nonlocal reads
@@ -345,7 +343,7 @@ def test_followers_at_one_place_cost_one_reader(store: LogStore, monkeypatch: py
         reads += chunk is not None
         return chunk
 
-    monkeypatch.setattr(mapi.logs.store, "read_chunk", counted)
+    monkeypatch.setattr("mapi.logs.store.read_chunk", counted)
 
     async def test() -> None:
         opened(store, b"first\n")
@@ -439,11 +437,11 @@ def test_where_the_kernel_does_not_tell_files_are_polled(
 
     match missing:
         case "file system":
-            monkeypatch.setattr(mapi.logs.watcher, "network_file_system", lambda _: "nfs")
+            monkeypatch.setattr("mapi.logs.watcher.network_file_system", lambda _: "nfs")
         case "instances":
-            monkeypatch.setattr(mapi.logs.watcher.Inotify, "__init__", refuse)
+            monkeypatch.setattr(Inotify, "__init__", refuse)
         case "watches":
-            monkeypatch.setattr(mapi.logs.watcher.Inotify, "watch", refuse)
+            monkeypatch.setattr(Inotify, "watch", refuse)
 
     async def test() -> None:
         opened(store)
@@ -461,7 +459,9 @@ def test_a_process_that_never_stops_writing_leaves_the_loop_to_others(store: Log
     async def test() -> None:
         opened(store)
         with store.path(RUN, 0).open("ab") as log:
-            process = subprocess.Popen(["bash", "-c", "while :; do echo a line of output; done"], stdout=log)
+            process = await asyncio.create_subprocess_exec(
+                "bash", "-c", "while :; do echo line; done", stdout=log
+            )
         try:
             wakes = 0
             ends = time.monotonic() + 0.2
@@ -470,7 +470,7 @@ def test_a_process_that_never_stops_writing_leaves_the_loop_to_others(store: Log
                 wakes += 1
         finally:
             process.kill()
-            process.wait()
+            await process.wait()
         store.finish(RUN)
         index = store.path(RUN, 0).with_suffix(".times").stat().st_size
         assert index <= 16 * 0.2 * 600

@@ -127,8 +127,9 @@ class StandIn(Platform):
     def owners(self, runs: Iterable[Run]) -> dict[str, User]:
         return {run.owner_id: ADA for run in runs}
 
-    def waiting_reason(self, run: Run) -> str | None:
-        return "waiting for 2 CPUs on lab; 0 free" if run.status is RunStatus.PENDING else None
+    def reasons(self, runs: Sequence[Run]) -> dict[str, str | None]:
+        waiting = "waiting for 2 CPUs on lab; 0 free"
+        return {run.id: waiting if run.status is RunStatus.PENDING else None for run in runs}
 
     def clusters(self, caller: Caller, names: Iterable[str] | None = None) -> list[ClusterView]:
         return [cluster()] if names is None or "lab" in names else []

@@ -94,7 +94,6 @@ class Dispatcher:
             list(self._waiting.values()),
             list(self._placed.values()),
             self.cluster.inventory,
-            now_ms(),
             self.cluster.name,
         )
 

@@ -183,11 +183,15 @@ class Platform:
         """Who owns runs, by user id."""
         return {run.owner_id: self.accounts.user(run.owner_id) for run in runs}
 
-    def waiting_reason(self, run: Run) -> str | None:
-        """Why a run is in its status; for one that waits, as things stand now."""
-        dispatcher = self._dispatchers.get(run.latest.allocation.cluster)
-        waits = dispatcher.waits() if dispatcher and run.status in lifecycle.WAITING else {}
-        return waits[run.id].reason if run.id in waits else run.latest.reason
+    def reasons(self, runs: Sequence[Run]) -> dict[str, str | None]:
+        """Why runs are in their statuses, by run id; for those in a queue, as things stand now."""
+        found = {run.id: run.latest.reason for run in runs}
+        queued = {run.latest.allocation.cluster for run in runs if run.status is RunStatus.QUEUED}
+        for name in queued & self._dispatchers.keys():
+            for run_id, wait in self._dispatchers[name].waits().items():
+                if run_id in found:
+                    found[run_id] = wait.reason
+        return found
 
     def clusters(self, caller: Caller, names: Iterable[str] | None = None) -> list[ClusterView]:
         """The clusters there are, with the runs of the caller's organization on them."""

@@ -6,7 +6,7 @@ A cluster's own records of nodes have these attributes; scheduling knows nothing
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -102,6 +102,9 @@ class Room(NamedTuple):
     slots: int
 
 
+NOTHING = Room(0, 0, 0)
+
+
 def order(run: Waiting) -> tuple[int, int]:
     """The place in line: priority, then age."""
     return -run.priority, run.queued_at
@@ -157,16 +160,24 @@ def candidates(allocation: Allocation, inventory: InventoryView) -> list[str]:
 def free_room(inventory: InventoryView, running: Iterable[Placed]) -> dict[str, Room]:
     """What each node has left, by name, in the order of the inventory."""
     free = {node.name: total(node, inventory) for node in inventory.nodes}
-    for run in running:
-        need = demand(run.allocation)
-        for node in run.placement:
-            if node in free:
-                free[node] = plus(free[node], need, -1)
+    for node, taken in release(running).items():
+        if node in free:
+            free[node] = plus(free[node], taken, -1)
     return free
 
 
+def release(runs: Iterable[Placed]) -> dict[str, Room]:
+    """What each node gets back when these end."""
+    given: dict[str, Room] = {}
+    for run in runs:
+        need = demand(run.allocation)
+        for node in run.placement:
+            given[node] = plus(given.get(node, NOTHING), need)
+    return given
+
+
 def fit(
-    allocation: Allocation, nodes: Sequence[str], room: Callable[[str], Room], share: bool
+    allocation: Allocation, nodes: Sequence[str], room: Mapping[str, Room], share: bool
 ) -> tuple[str, ...] | None:
     """Place all ranks of a run, or none.
 
@@ -183,19 +194,22 @@ def fit(
         The node of each rank; None if they do not all fit.
     """
     need, ranks = demand(allocation), allocation.nodes
-    fitting = [
-        (plus(left, need, -1), place, node)
+    gpus, cpus, slots = need
+    fitting = [  # `holds` and `plus`, written out: this is the loop that a large cluster spends its time in
+        (has[0] - gpus, has[1] - cpus, has[2] - slots, place, node)
         for place, node in enumerate(nodes)
-        if holds(left := room(node), need)
+        if ((has := room[node])[0] >= gpus or not gpus)
+        and (has[1] >= cpus or not cpus)
+        and (has[2] >= slots or not slots)
     ]
     if allocation.node_names:
         return allocation.node_names if len(fitting) == ranks else None
     if len(fitting) >= ranks:
         best = heapq.nsmallest(ranks, fitting)
-        return tuple(node for _, _, node in sorted(best, key=lambda each: each[1]))
+        return tuple(node for *_, node in sorted(best, key=lambda each: each[3]))
     if not (share and fitting):
         return None
-    takes = {node: ranks_that_fit(room(node), need) for _, _, node in fitting}
+    takes = {node: ranks_that_fit(room[node], need) for *_, node in fitting}
     if sum(takes.values()) < ranks:
         return None
     counts = dict.fromkeys(takes, 0)

@@ -24,8 +24,8 @@ from mapi.scheduling.capacity import (
 class Wait(msgspec.Struct, frozen=True):
     """Why a run waits. `position` in its cluster's line, from 1.
 
-    `code`: NODE_DOWN, NODES_DOWN, PREEMPTING (others are ending for it), GPUS, CPUS, SLOTS (not enough is free),
-    or TURN (enough is free, but kept for a run ahead).
+    `code`: NODE_DOWN, NODES_DOWN, PREEMPTING (others are ending for it), GPUS, CPUS, SLOTS (not enough is
+    free), or TURN (enough is free, but kept for a run ahead).
     """
 
     reason: str
@@ -38,7 +38,6 @@ def explain(
     queue: Sequence[Waiting],
     running: Sequence[Placed],
     inventory: InventoryView,
-    now: int,
     cluster: str,
 ) -> Wait:
     """Say why one run waits. Arguments as for `explain_all`.
@@ -46,14 +45,13 @@ def explain(
     Raises:
         KeyError: it does not wait.
     """
-    return explain_all(queue, running, inventory, now, cluster)[key]
+    return explain_all(queue, running, inventory, cluster)[key]
 
 
 def explain_all(
     queue: Sequence[Waiting],
     running: Sequence[Placed],
     inventory: InventoryView,
-    now: int,
     cluster: str,
 ) -> dict[str, Wait]:
     """Say why each run waits.
@@ -62,7 +60,6 @@ def explain_all(
         queue: what waits, after a plan was carried out.
         running: what holds room, with what that plan started.
         inventory: what there is.
-        now: ms since 1970.
         cluster: what users call it.
 
     Returns:
@@ -70,9 +67,9 @@ def explain_all(
     """
     free = free_room(inventory, running)
     ending: dict[str, int] = {}
-    for run in running:
-        if run.ending_for is not None:
-            ending[run.ending_for] = ending.get(run.ending_for, 0) + 1
+    for victim in running:
+        if victim.ending_for is not None:
+            ending[victim.ending_for] = ending.get(victim.ending_for, 0) + 1
     known: dict[Allocation, tuple[str, str]] = {}
     waits: dict[str, Wait] = {}
     for position, run in enumerate(sorted(queue, key=order), start=1):
@@ -98,7 +95,7 @@ def _cause(
     need = demand(shape)
     sizes = {node.name: total(node, inventory) for node in inventory.nodes if node.name in up}
     share = inventory.ranks_share_nodes
-    if fit(shape, up, sizes.__getitem__, share) is None:
+    if fit(shape, up, sizes, share) is None:
         wanted = _count(
             shape.nodes, f"node of instance {shape.instance}", f"nodes of instance {shape.instance}"
         )
@@ -124,7 +121,7 @@ def _cause(
         if enough:
             spread = " on one node" if shape.nodes == 1 else f" on {shape.nodes} nodes"
         words = f"waiting for {what} on {cluster}{'; ' if not spread else f'{spread}; '}{available} free"
-    if fit(shape, up, free.__getitem__, share) is not None:
+    if fit(shape, up, free, share) is not None:
         return "TURN", f"{words}, kept for a run ahead"
     return code, words
 

@@ -9,8 +9,7 @@ nothing limits, only the second will do.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -26,9 +25,10 @@ from mapi.scheduling.capacity import (
     free_room,
     order,
     plus,
+    release,
     smaller,
 )
-from mapi.scheduling.preemption import choose_victims, release
+from mapi.scheduling.preemption import Victims
 from mapi.scheduling.reservation import Reservation, reserve
 
 
@@ -72,7 +72,7 @@ class _Planner:
         for run in running:
             if run.ending_for is not None:
                 self._making_room[run.ending_for].append(run)
-        self._least_victim = min((run.priority for run in running if _may_end(run)), default=None)
+        self._victims = Victims(running)
         self._candidates: dict[Allocation, list[str]] = {}
         self._too_big: set[tuple[Allocation, bool]] = set()
         self._no_victims: set[tuple[Allocation, int]] = set()
@@ -102,8 +102,8 @@ class _Planner:
                 self._nodes(shape),
                 self._free,
                 self._active.values(),
-                self._now,
-                self._inventory.ranks_share_nodes,
+                now=self._now,
+                share=self._inventory.ranks_share_nodes,
             )
             if self._reservation is None:
                 self._never.add(shape)
@@ -123,8 +123,12 @@ class _Planner:
         ends_at = self._ends_at(run)
         return ends_at is None or self._reservation.at is None or ends_at > self._reservation.at
 
-    def _room(self, outlasts: bool) -> _RoomOf:
-        return _RoomOf(self._free, self._reservation.beyond if self._reservation and outlasts else {})
+    def _room(self, outlasts: bool) -> Mapping[str, Room]:
+        """What nodes have for a run: now, and if it stays that long, beside the reservation."""
+        if not (outlasts and self._reservation):
+            return self._free
+        beyond = self._reservation.beyond
+        return {**self._free, **{node: smaller(self._free[node], beyond[node]) for node in beyond}}
 
     def _take(self, run: Waiting, placement: Sequence[str], outlasts: bool) -> None:
         need = demand(run.allocation)
@@ -138,17 +142,14 @@ class _Planner:
 
     def _preempt(self, run: Waiting) -> bool:
         key = (run.allocation, run.priority)
-        if self._least_victim is None or self._least_victim >= run.priority or key in self._no_victims:
+        if key in self._no_victims or not self._victims.below(run.priority):
             return False
-        eligible = [
-            other for other in self._active.values() if _may_end(other) and other.priority < run.priority
-        ]
         making_room = self._making_room.get(run.key, [])
-        victims = choose_victims(
+        victims = self._victims.take(
             run.allocation,
+            run.priority,
             self._unreserved(run),
             _with(self._free, making_room),
-            eligible,
             self._inventory.ranks_share_nodes,
         )
         if not victims:
@@ -163,7 +164,7 @@ class _Planner:
         """Promise the room of runs that are ending, so that nobody else takes it."""
         free = _with(self._free, making_room)
         share = self._inventory.ranks_share_nodes
-        placement = fit(run.allocation, self._unreserved(run), free.__getitem__, share)
+        placement = fit(run.allocation, self._unreserved(run), free, share)
         if placement is None:
             return False
         self._take(run, placement, outlasts=False)
@@ -174,25 +175,9 @@ class _Planner:
         return [node for node in self._nodes(run.allocation) if node not in reserved]
 
 
-class _RoomOf:
-    """What a node has for a run: now, and if it stays that long, beside the reservation."""
-
-    def __init__(self, free: dict[str, Room], beyond: dict[str, Room]) -> None:
-        self._free = free
-        self._beyond = beyond
-
-    def __call__(self, node: str) -> Room:
-        free = self._free[node]
-        return smaller(free, self._beyond[node]) if node in self._beyond else free
-
-
-def _may_end(run: Placed) -> bool:
-    return run.preemptible and run.ending_for is None
-
-
 def _with(free: dict[str, Room], ending: Iterable[Placed]) -> dict[str, Room]:
     after = dict(free)
-    for node, room in chain.from_iterable(release(run).items() for run in ending):
+    for node, given in release(ending).items():
         if node in after:
-            after[node] = plus(after[node], room)
+            after[node] = plus(after[node], given)
     return after

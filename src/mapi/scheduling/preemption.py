@@ -95,7 +95,7 @@ class Victims:
         return after
 
     def _cheapest(self, node: str, room: Room, need: Room, runs: Sequence[Placed]) -> list[Placed] | None:
-        """The fewest of `runs` (youngest first) that have to end for one more rank on the node, preferably young."""
+        """The fewest of `runs` (given youngest first) that have to end for one more rank to fit the node."""
         if holds(room, need):
             return []
         gives = {run.key: self._gives[run.key][node] for run in runs}

@@ -26,6 +26,7 @@ def reserve(
     nodes: Sequence[str],
     free: Mapping[str, Room],
     active: Iterable[Placed],
+    *,
     now: int,
     share: bool,
 ) -> Reservation | None:
@@ -58,7 +59,7 @@ def reserve(
         fits = distinct >= ranks or (share and packed >= ranks)
         if fits and unlimited:
             break
-    placement = fit(allocation, nodes, after.__getitem__, share) if fits else None
+    placement = fit(allocation, nodes, after, share) if fits else None
     if placement is None:
         return None
     beyond = {node: after[node] for node in placement}

@@ -145,9 +145,7 @@ def _resolve_on(cluster: str, inventory: InventoryView, compute: Compute) -> All
     types = list(dict.fromkeys(each.gpu_type for each, _ in fitting))
     if len(types) > 1:
         raise BadRunRequest(
-            [
-                f"compute.gpu_type: must be said, since {cluster} has several that fit: {', '.join(map(str, types))}"
-            ]
+            [f"compute.gpu_type: must be said; {cluster} has several that fit: {', '.join(map(str, types))}"]
         )
     return min(fitting, key=lambda each: (each[0].nodes, each[1].gpus - each[0].gpus_per_node))[0]
 

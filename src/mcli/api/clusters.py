@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -17,7 +17,7 @@ from mcli.transport import execute
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    Clusters = Sequence[str] | Sequence[ClusterDetails] | str | ClusterDetails
+    Clusters = Iterable[str | ClusterDetails] | str | ClusterDetails
 
 
 @overload
@@ -121,7 +121,7 @@ def get_cluster(
     def work(deadline: Deadline) -> ClusterDetails:
         found = _fetch([name], include_utilization, include_all, None, deadline)
         if not found:
-            raise KubernetesException(HTTPStatus.NOT_FOUND, f"Cluster {name!r} not found")
+            raise KubernetesException(HTTPStatus.NOT_FOUND, f"Cluster {name} not found")
         return found[0]
 
     return calls.call(work, timeout, future)

@@ -11,7 +11,7 @@
          └─ KubernetesException          any other answer of the platform: 404 unknown run, 409 conflict …
              └─ InstanceTypeUnavailable  the requested compute can never be had
 
-`str()` of a `MAPIException` is `Error 404: Run 'x' not found`.
+`str()` of a `MAPIException` is `Error 404: Run x not found`.
 """
 
 from __future__ import annotations

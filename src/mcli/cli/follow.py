@@ -29,9 +29,9 @@ def follow_to_the_end(
     while True:
         print_lines(follow_run_logs(run, rank=rank, timestamps=timestamps, tail=tail, resumption=resumption))
         run = _after(run, resumption)
-        if run.status.is_terminal():
+        if run.resumptions[-1].index == resumption:
             return run
-        resumption, tail = run.resumptions[-1].index, None
+        resumption, tail = resumption + 1, None
         note(f"{run.name} is tried again (resumption {resumption})")
 
 

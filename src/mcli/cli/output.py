@@ -114,10 +114,12 @@ def duration(seconds: float) -> str:
     """Return a length of time in the two units that matter.
 
     >>> duration(0.25), duration(75), duration(7260)
-    ('0.25 s', '1 min 15 s', '2 h 1 min')
+    ('250 ms', '1 min 15 s', '2 h 1 min')
     """
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
@@ -143,8 +145,8 @@ def _print_fitted(lines: list[list[str]]) -> None:
 
     titles, *rows = lines
     fitted = RichTable(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        fitted.add_column(title, overflow="fold")
+    for place, title in enumerate(titles):
+        fitted.add_column(title, overflow="fold", no_wrap=place == 0)  # the first is a name, to be copied
     for row in rows:
         fitted.add_row(*map(Text, row))
     Console().print(fitted)

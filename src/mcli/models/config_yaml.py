@@ -69,9 +69,10 @@ def parse(text: str, *, source: str = "run configuration") -> dict[str, Any]:
             f"{source}: expected a mapping such as 'name: my-run', found a {type(content).__name__}"
         )
     for where, scalar in _numbers_read_as_text(root, ""):
+        text, line = scalar.value, scalar.start_mark.line + 1
         warnings.warn(
-            f"{source}, line {scalar.start_mark.line + 1}: {where}: {scalar.value} is read as text, "
-            f"not as a number; write {_as_float(scalar.value)}, or '{scalar.value}' in quotes if text is meant",
+            f"{source}, line {line}: {where}: {text} is read as text, not as a number; "
+            f"write {_as_float(text)}, or '{text}' in quotes if text is meant",
             stacklevel=4,
         )
     return content
@@ -104,11 +105,7 @@ def _numbers_read_as_text(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _numbers_read_as_text(value, f"{path}[{index}]")
-    elif (
-        not node.style
-        and node.tag == "tag:yaml.org,2002:str"
-        and _LOOKS_LIKE_A_FLOAT.fullmatch(node.value)
-    ):
+    elif not node.style and node.tag == "tag:yaml.org,2002:str" and _LOOKS_LIKE_A_FLOAT.fullmatch(node.value):
         yield path, node
 
 

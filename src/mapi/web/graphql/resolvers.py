@@ -57,11 +57,12 @@ async def _runs_wire(
     emails = {caller.user_id: caller.email}
     if any(run.owner_id not in emails for run in runs):
         emails |= {owner: user.email for owner, user in platform.owners(runs).items()}
+    reasons = platform.reasons(runs)
     return [
         wire.run_wire(
             run,
             email=emails.get(run.owner_id, run.owner_id),
-            reason=platform.waiting_reason(run),
+            reason=reasons[run.id],
             history=histories.get(run.id, ()),
         )
         for run in runs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mcli.models.run_status import RunStatus
     from mcli.models.run_type import RunType
 
-    Runs = Sequence[str] | Sequence[Run] | str | Run
-    Clusters = Sequence[str] | Sequence[ClusterDetails] | str | ClusterDetails
+    Runs = Iterable[str | Run] | str | Run
+    Clusters = Iterable[str | ClusterDetails] | str | ClusterDetails
 
 #: Runs asked for at once when all are wanted: enough to be fast, few enough to answer quickly.
 _PAGE = 500
@@ -72,15 +72,15 @@ def get_runs(
     cluster_names: Clusters | None = None,
     before: Moment | None = None,
     after: Moment | None = None,
-    gpu_types: Sequence[str] | Sequence[GPUType] | str | GPUType | None = None,
-    gpu_nums: Sequence[int] | int | None = None,
-    statuses: Sequence[str] | Sequence[RunStatus] | str | RunStatus | None = None,
+    gpu_types: Iterable[str | GPUType] | str | GPUType | None = None,
+    gpu_nums: Iterable[int] | int | None = None,
+    statuses: Iterable[str | RunStatus] | str | RunStatus | None = None,
     timeout: float | None = 10,
     future: Literal[False] = False,
     clusters: Clusters | None = None,
     *,
-    user_emails: Sequence[str] | str | None = None,
-    run_types: Sequence[str] | Sequence[RunType] | str | RunType | None = None,
+    user_emails: Iterable[str] | str | None = None,
+    run_types: Iterable[str | RunType] | str | RunType | None = None,
     include_details: bool = True,
     include_deleted: bool = False,
     ended_before: Moment | None = None,
@@ -94,15 +94,15 @@ def get_runs(
     cluster_names: Clusters | None = None,
     before: Moment | None = None,
     after: Moment | None = None,
-    gpu_types: Sequence[str] | Sequence[GPUType] | str | GPUType | None = None,
-    gpu_nums: Sequence[int] | int | None = None,
-    statuses: Sequence[str] | Sequence[RunStatus] | str | RunStatus | None = None,
+    gpu_types: Iterable[str | GPUType] | str | GPUType | None = None,
+    gpu_nums: Iterable[int] | int | None = None,
+    statuses: Iterable[str | RunStatus] | str | RunStatus | None = None,
     timeout: float | None = 10,
     *,
     future: Literal[True],
     clusters: Clusters | None = None,
-    user_emails: Sequence[str] | str | None = None,
-    run_types: Sequence[str] | Sequence[RunType] | str | RunType | None = None,
+    user_emails: Iterable[str] | str | None = None,
+    run_types: Iterable[str | RunType] | str | RunType | None = None,
     include_details: bool = True,
     include_deleted: bool = False,
     ended_before: Moment | None = None,
@@ -115,15 +115,15 @@ def get_runs(  # noqa: PLR0917 - the order its users know
     cluster_names: Clusters | None = None,
     before: Moment | None = None,
     after: Moment | None = None,
-    gpu_types: Sequence[str] | Sequence[GPUType] | str | GPUType | None = None,
-    gpu_nums: Sequence[int] | int | None = None,
-    statuses: Sequence[str] | Sequence[RunStatus] | str | RunStatus | None = None,
+    gpu_types: Iterable[str | GPUType] | str | GPUType | None = None,
+    gpu_nums: Iterable[int] | int | None = None,
+    statuses: Iterable[str | RunStatus] | str | RunStatus | None = None,
     timeout: float | None = 10,
     future: bool = False,
     clusters: Clusters | None = None,
     *,
-    user_emails: Sequence[str] | str | None = None,
-    run_types: Sequence[str] | Sequence[RunType] | str | RunType | None = None,
+    user_emails: Iterable[str] | str | None = None,
+    run_types: Iterable[str | RunType] | str | RunType | None = None,
     include_details: bool = True,
     include_deleted: bool = False,
     ended_before: Moment | None = None,
@@ -214,7 +214,7 @@ def fetch_run(name: str, deadline: Deadline, include_details: bool = True) -> Ru
     query = {"filters": {"name": {"in": [name]}}, "includeDeleted": False, "limit": 1}
     found = _fetch_page(query, None, include_details, deadline)
     if not found:
-        raise KubernetesException(HTTPStatus.NOT_FOUND, f"Run {name!r} not found")
+        raise KubernetesException(HTTPStatus.NOT_FOUND, f"Run {name} not found")
     return found[0]
 
 

@@ -71,18 +71,11 @@ def wait_for_run_status(
     name, wanted = name_of(run), status_of(status)
 
     def work(deadline: Deadline) -> Run:
-        for current in _statuses(name, deadline):
-            if not (_reached((current,), wanted) or current.is_terminal()):
-                continue
-            known = fetch_run(name, deadline)
-            passed = {
-                step.status for step in known.lifecycle if step.resumption_index == known.resumption_count - 1
-            }
-            if _reached({current, known.status, *passed}, wanted):
-                return known
-            if known.status.is_terminal():
-                raise (RunFailed if known.status in FAILED_STATES else RunStatusNotReached)(known, wanted)
-        raise RunStatusNotReached(fetch_run(name, deadline), wanted)
+        try:
+            return _wait(name, wanted, deadline)
+        except TimeoutError:
+            within = f"{deadline.timeout or 0:g} seconds"
+            raise TimeoutError(f"Run {name} did not reach {wanted} within {within}") from None
 
     return calls.long_call(work, timeout, future)
 
@@ -122,6 +115,21 @@ def watch_run_status(
     return calls.call(work, timeout, future)
 
 
+def _wait(name: str, wanted: RunStatus, deadline: Deadline) -> Run:
+    while True:
+        for current in _statuses(name, deadline):
+            if not (_reached((current,), wanted) or current.is_terminal()):
+                continue
+            run = fetch_run(name, deadline)
+            latest = run.resumption_count - 1
+            passed = {step.status for step in run.lifecycle if step.resumption_index == latest}
+            if _reached({current, run.status, *passed}, wanted):
+                return run
+            if run.status.is_terminal():
+                raise (RunFailed if run.status in FAILED_STATES else RunStatusNotReached)(run, wanted)
+        # It had ended, and was started again before it could be looked at.
+
+
 def _statuses(name: str, deadline: Deadline) -> Iterator[RunStatus]:
     """Yield the status of a run now, and each time it changes, until it has ended."""
     from mcli.subscriptions import subscribe
@@ -141,8 +149,7 @@ def _statuses(name: str, deadline: Deadline) -> Iterator[RunStatus]:
                 yield status
         # A platform that goes down may end the subscription of a run that goes on.
         if (last is None or not last.is_terminal()) and not backoff.pause():
-            deadline.remaining()
-            return
+            raise deadline.error()
 
 
 def _reached(passed: Iterable[RunStatus], wanted: RunStatus) -> bool:

@@ -47,15 +47,21 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(home)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/runs.db"
+@pytest.fixture
+def postgres_database(postgres: str) -> str:
+    """The URL of an empty PostgreSQL database."""
     import psycopg
 
-    where = request.getfixturevalue("postgres")
     name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(f"user=postgres dbname=postgres {where}", autocommit=True) as connection:
+    with psycopg.connect(f"user=postgres dbname=postgres {postgres}", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"postgresql+psycopg://postgres@/{name}?{where}"
+    return f"postgresql+psycopg://postgres@/{name}?{postgres}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/runs.db"
+    url: str = request.getfixturevalue("postgres_database")
+    return url
