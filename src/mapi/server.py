@@ -125,7 +125,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End gracefully when asked to, then return: uvicorn would die of the signal, and skip our own end."""
+        """End gracefully when asked to, and return: uvicorn would then die of the signal before our own end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)

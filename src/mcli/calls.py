@@ -10,7 +10,6 @@ get a thread of their own that holds up nothing: neither the short calls nor the
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -87,7 +86,9 @@ class Backoff:
 
     def pause(self) -> bool:
         """Wait for a while; return False at once if there is no time, or no attempt, left."""
-        seconds = min(self._LONGEST, self._FIRST * 2.0 ** min(self._made, 20)) * random.uniform(0.5, 1.0)
+        from random import uniform
+
+        seconds = min(self._LONGEST, self._FIRST * 2.0 ** min(self._made, 20)) * uniform(0.5, 1.0)
         self._made += 1
         exhausted = self._attempts is not None and self._made > self._attempts
         if exhausted or not (self._deadline.allows(seconds) and self._give_up.allows(seconds)):

@@ -321,6 +321,7 @@ def test_empty_blocks_are_not_said(tmp_path: Path) -> None:
         ("name: a\ncommand: [\n", "line 3"),
         ("name: a\n\tb: c\n", "line 2"),
         ("name: a\n---\nname: b\n", "line 2"),
+        ("name: a\nparameters: &all {x: *all}\n", "contains itself"),
         ("compute: 8\n", "compute: expected a mapping, got 8"),
         ("integrations: git\n", "integrations: expected a list, got 'git'"),
     ],

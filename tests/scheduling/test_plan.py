@@ -3,14 +3,14 @@
 import time
 
 import pytest
-from clusters import cpus, gpu_cluster, gpus, node, placed, waiting
 
-from mapi.clusters.base import Inventory
-from mapi.scheduling import plan
+from mapi.clusters.base import Inventory, Node
+from mapi.scheduling import Placed, Waiting, plan
+from tests.scheduling.clusters import cpus, gpu_cluster, gpus, node, placed, waiting
 
 
-def started(*args: object) -> dict[str, tuple[str, ...]]:
-    return dict(plan(*args, 0).starts)  # type: ignore[arg-type]
+def started(queue: list[Waiting], running: list[Placed], inventory: Inventory) -> dict[str, tuple[str, ...]]:
+    return dict(plan(queue, running, inventory, 0).starts)
 
 
 # -- order
@@ -57,9 +57,9 @@ def test_named_nodes_are_given_to_the_ranks_in_order() -> None:
     assert started(run, [placed("busy", gpus(1), "n0")], gpu_cluster(3)) == {}
 
 
-@pytest.mark.parametrize("state", ["alive", "schedulable"])
-def test_nothing_starts_on_a_node_that_is_down_or_closed(state: str) -> None:
-    inventory = Inventory((node("n0", **{state: False}), node("n1")))
+@pytest.mark.parametrize("unusable", [node("n0", alive=False), node("n0", schedulable=False)])
+def test_nothing_starts_on_a_node_that_is_down_or_closed(unusable: Node) -> None:
+    inventory = Inventory((unusable, node("n1")))
     queue = [waiting("a", gpus(8), 1), waiting("b", gpus(8), 2)]
     assert started(queue, [], inventory) == {"a": ("n1",)}
 
@@ -128,15 +128,15 @@ def test_only_preemptible_runs_of_lower_priority_make_room() -> None:
 
 
 def test_the_fewest_and_then_the_youngest_make_room() -> None:
-    def small(key: str, started_at: int, where: str = "n0") -> object:
+    def small(key: str, started_at: int, where: str = "n0") -> Placed:
         return placed(key, gpus(2), where, preemptible=True, started_at=started_at)
 
     four = [small(f"s{number}", number) for number in range(4)]
     one = placed("one", gpus(8), "n1", preemptible=True)
     head = [waiting("head", gpus(8), priority=1)]
-    assert plan(head, [*four, one], gpu_cluster(2), 0).preempts == (("one", "head"),)  # type: ignore[list-item]
+    assert plan(head, [*four, one], gpu_cluster(2), 0).preempts == (("one", "head"),)
     less = [waiting("head", gpus(4), priority=1)]
-    assert plan(less, four, gpu_cluster(1), 0).preempts == (("s3", "head"), ("s2", "head"))  # type: ignore[arg-type]
+    assert plan(less, four, gpu_cluster(1), 0).preempts == (("s3", "head"), ("s2", "head"))
 
 
 def test_nobody_is_preempted_where_that_does_not_help() -> None:

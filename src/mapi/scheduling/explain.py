@@ -100,30 +100,27 @@ def _cause(
             shape.nodes, f"node of instance {shape.instance}", f"nodes of instance {shape.instance}"
         )
         return "NODES_DOWN", f"waiting for {wanted} on {cluster}; {len(up)} up"
+    fits = fit(shape, up, free, share) is not None
     if need.slots:
         slots = sum(size.slots for size in sizes.values())
-        used = slots - sum(free[node].slots for node in up)
         wanted = "one" if shape.nodes == 1 else str(shape.nodes)
+        used = slots - sum(free[node].slots for node in up)
         code, words = "SLOTS", f"waiting for {wanted} of {slots} shared slots on {cluster}; {used} in use"
     else:
-        short_of_gpus = need.gpus and not any(
+        short_of_cpus = not need.gpus or any(
             free[node].gpus >= need.gpus and free[node].cpus < need.cpus for node in up
         )
-        if short_of_gpus:
-            code, what = "GPUS", _count(shape.gpus, "GPU") + f" of type {shape.gpu_type}"
-            available = sum(max(free[node].gpus, 0) for node in up)
-            enough = available >= shape.gpus
-        else:
-            code, what = "CPUS", _count(shape.cpus, "CPU")
+        if short_of_cpus:
+            code, wanted, total_wanted = "CPUS", _count(shape.cpus, "CPU"), shape.cpus
             available = sum(max(free[node].cpus, 0) for node in up)
-            enough = available >= shape.cpus
-        spread = ""
-        if enough:
-            spread = " on one node" if shape.nodes == 1 else f" on {shape.nodes} nodes"
-        words = f"waiting for {what} on {cluster}{'; ' if not spread else f'{spread}; '}{available} free"
-    if fit(shape, up, free, share) is not None:
-        return "TURN", f"{words}, kept for a run ahead"
-    return code, words
+        else:
+            code, total_wanted = "GPUS", shape.gpus
+            wanted = f"{_count(shape.gpus, 'GPU')} of type {shape.gpu_type}"
+            available = sum(max(free[node].gpus, 0) for node in up)
+        scattered = available >= total_wanted and not fits
+        where = f" on {_count(shape.nodes, 'node')}" if scattered else ""
+        words = f"waiting for {wanted}{where} on {cluster}; {available} free"
+    return ("TURN", f"{words}, kept for a run ahead") if fits else (code, words)
 
 
 def _ahead(position: int) -> str:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+import msgspec
 
 from mapi.domain.run import Allocation
 from mapi.scheduling.capacity import Placed, Room, demand, fit, holds, plus, release
+
+
+class _Cost(msgspec.Struct, frozen=True):
+    """Runs that have to end. `rank`: how many, then how old; less is better."""
+
+    rank: tuple[int, tuple[int, ...]]
+    victims: tuple[Placed, ...]
 
 
 class Victims:
@@ -20,6 +29,7 @@ class Victims:
         for key, run in self._left.items():
             for node in self._gives[key]:
                 self._on_node[node].append(run)
+        self._known: dict[tuple[str, Room, int], tuple[Room, int, _Cost | None]] = {}
         self._lowest = min((run.priority for run in self._left.values()), default=None)
 
     def below(self, priority: int) -> bool:
@@ -49,42 +59,40 @@ class Victims:
         Returns:
             The victims; none if ending all that may be ended does not help.
         """
-        on_node = {
-            node: [run for run in self._on_node.get(node, ()) if run.priority < priority] for node in nodes
-        }
-        everyone = {run.key: run for runs in on_node.values() for run in runs}
-        if fit(allocation, nodes, self._freed(free, everyone.values()), share) is None:
-            return []
         need = demand(allocation)
-        room = self._freed(free, ())
-        chosen: list[Placed] = []
+        share = share and not allocation.node_names
+        room = dict(free)
+        chosen: dict[str, Placed] = {}
         used: set[str] = set()
+        touched: set[str] = set()
         for _ in range(allocation.nodes):
             costs = [
-                (node in used, len(cost), [-run.started_at for run in cost], place, cost)
+                (node in used, cost.rank, place, cost.victims)
                 for place, node in enumerate(nodes)
                 if (share or node not in used)
-                and (cost := self._cheapest(node, room[node], need, on_node[node])) is not None
+                and (cost := self._cost(node, room[node], need, priority, chosen, node in touched))
+                is not None
             ]
             if not costs:
                 return []
-            *_, place, cost = min(costs, key=lambda each: each[:4])
-            chosen += cost
-            for run in cost:
+            *_, place, victims = min(costs, key=lambda each: each[:3])
+            for run in victims:
+                chosen[run.key] = run
                 for node, given in self._gives[run.key].items():
-                    if node in on_node:
-                        on_node[node].remove(run)
+                    touched.add(node)
+                    if node in room:
                         room[node] = plus(room[node], given)
             room[nodes[place]] = plus(room[nodes[place]], need, -1)
+            touched.add(nodes[place])
             used.add(nodes[place])
-        for run in sorted(chosen, key=lambda run: run.started_at):
-            others = [other for other in chosen if other is not run]
-            if fit(allocation, nodes, self._freed(free, others), share):
+        for run in sorted(chosen.values(), key=lambda run: run.started_at):
+            others = {key: other for key, other in chosen.items() if other is not run}
+            if fit(allocation, nodes, self._freed(free, others.values()), share):
                 chosen = others
-        for run in chosen:
-            for node in self._gives[run.key]:
+        for key, run in chosen.items():
+            for node in self._gives[key]:
                 self._on_node[node].remove(run)
-        return chosen
+        return list(chosen.values())
 
     def _freed(self, free: Mapping[str, Room], runs: Iterable[Placed]) -> dict[str, Room]:
         after = dict(free)
@@ -94,10 +102,25 @@ class Victims:
                     after[node] = plus(after[node], given)
         return after
 
-    def _cheapest(self, node: str, room: Room, need: Room, runs: Sequence[Placed]) -> list[Placed] | None:
+    def _cost(
+        self, node: str, room: Room, need: Room, priority: int, chosen: Container[str], touched: bool
+    ) -> _Cost | None:
+        """What one more rank on the node costs; remembered until its room or its victims change."""
+        on_node = self._on_node[node]
+        key = (node, need, priority)
+        known = None if touched else self._known.get(key)
+        if known and known[0] == room and known[1] == len(on_node):
+            return known[2]
+        runs = [run for run in on_node if run.priority < priority and run.key not in chosen]
+        cost = self._cheapest(node, room, need, runs)
+        if not touched:
+            self._known[key] = room, len(on_node), cost
+        return cost
+
+    def _cheapest(self, node: str, room: Room, need: Room, runs: Sequence[Placed]) -> _Cost | None:
         """The fewest of `runs` (given youngest first) that have to end for one more rank to fit the node."""
         if holds(room, need):
-            return []
+            return _Cost((0, ()), ())
         gives = {run.key: self._gives[run.key][node] for run in runs}
         by_size = sorted(runs, key=lambda run: gives[run.key], reverse=True)
         missing = _count(room, need, [gives[run.key] for run in by_size])
@@ -109,8 +132,8 @@ class Victims:
                 chosen.append(run)
                 room, missing = with_run, missing - 1
                 if not missing:
-                    break
-        return chosen or None
+                    return _Cost((len(chosen), tuple(-run.started_at for run in chosen)), tuple(chosen))
+        return None
 
 
 def _count(room: Room, need: Room, gifts: Iterable[Room]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import difflib
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +78,8 @@ def named_clusters(names: list[str], *, utilization: bool = False) -> list[Clust
 
 def record(cluster: ClusterDetails) -> dict[str, Any]:
     """Return all that is known about a cluster, by name, for JSON and YAML."""
+    import dataclasses
+
     fields = dataclasses.asdict(cluster)
     del fields["utilization"]  # that is `mcli util`
     return fields

@@ -68,7 +68,11 @@ def parse(text: str, *, source: str = "run configuration") -> dict[str, Any]:
         raise MCLIRunConfigValidationError(
             f"{source}: expected a mapping such as 'name: my-run', found a {type(content).__name__}"
         )
-    for where, scalar in _numbers_read_as_text(root, ""):
+    try:
+        numbers = list(_numbers_read_as_text(root, ""))
+    except RecursionError:
+        raise MCLIRunConfigValidationError(f"{source}: something in it contains itself") from None
+    for where, scalar in numbers:
         text, line = scalar.value, scalar.start_mark.line + 1
         warnings.warn(
             f"{source}, line {line}: {where}: {text} is read as text, not as a number; "

@@ -150,7 +150,9 @@ class RunConfig:
         known: dict[str, Any] = {}
         for name, value in values.items():
             if name not in config_wire.FIELDS and name not in _ALIASES:
-                warnings.warn(f"Unknown field {name!r} is ignored{_field_suggestion(name)}", stacklevel=3)
+                warnings.warn(
+                    f"Unknown field {name!r} is ignored{_field_suggestion(str(name))}", stacklevel=3
+                )
                 continue
             if value is not None:
                 known[name] = value
