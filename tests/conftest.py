@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ class PlatformOfTests:
             if name.startswith(("MOSAICML_", "MCLI_", "MAPI_")):
                 patch.delenv(name)
         patch.setenv("MCLI_CONFIG_DIR", str(self.directory))
+        # Runs find programs on the platform's PATH: this Python, and what is installed beside it, first
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
     def running(self) -> PlatformInfo:
         """Start it if need be."""
@@ -69,6 +72,12 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> 
         assert time.monotonic() < deadline, f"after {seconds} s, not yet: {what}"
         time.sleep(0.005)
     return value
+
+
+@pytest.fixture(autouse=True)
+def nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test ever meets the platform of whoever runs the tests."""
+    monkeypatch.setenv("MCLI_CONFIG_DIR", str(tmp_path / "mcli"))
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,9 @@ import os
 import resource
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -125,7 +124,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End gracefully when asked to, and return: uvicorn would then die of the signal before our own end."""
+        """End gracefully when asked to, and return: uvicorn would die of the signal instead."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
@@ -211,9 +210,9 @@ def _announce(path: Path, info: dict[str, str | int], ready_fd: int | None) -> N
     _write_private(path, text)
     log.info("mapi %s answers at %s; its state is in %s", __version__, info["endpoint"], info["home"])
     if ready_fd is not None:
-        os.write(ready_fd, text.encode() + b"\n")
+        with suppress(BrokenPipeError):  # who started this has gone; the platform is there for the next
+            os.write(ready_fd, text.encode() + b"\n")
         os.close(ready_fd)
-    sys.stdout.flush()
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """The rest of the Python API: retries, restarts, updates, events, clusters, pages."""
 
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,8 @@ from mcli import (
 from tests.conftest import PlatformOfTests, wait_until
 
 
-def start(command: str, name: str = "beyond", **fields: object) -> Run:
-    return create_run(RunConfig(name=name, image="bash", command=command, **fields))  # type: ignore[arg-type]
+def start(command: str, name: str = "beyond", **fields: Any) -> Run:
+    return create_run(RunConfig(name=name, image="bash", command=command, **fields))
 
 
 def test_a_failure_is_retried_as_often_as_the_run_allows_each_time_with_its_own_log(
@@ -92,7 +93,7 @@ def test_a_run_that_goes_on_can_be_given_more_time(machine: PlatformOfTests) -> 
 
 
 def test_a_run_of_higher_priority_preempts_and_the_other_comes_back(lab: PlatformOfTests) -> None:
-    gpus = {"gpu_type": "a100_80gb", "gpu_num": 16}
+    gpus: dict[str, Any] = {"gpu_type": "a100_80gb", "gpu_num": 16}
     low = start(
         "if [ $RESUMPTION_INDEX = 0 ]; then sleep 60; fi; echo back",
         scheduling={"priority": "low", "preemptible": True},
@@ -108,7 +109,7 @@ def test_a_run_of_higher_priority_preempts_and_the_other_comes_back(lab: Platfor
 
 
 def test_a_waiting_run_says_for_what_and_behind_whom(lab: PlatformOfTests) -> None:
-    gpus = {"gpu_type": "a100_80gb", "gpu_num": 16}
+    gpus: dict[str, Any] = {"gpu_type": "a100_80gb", "gpu_num": 16}
     running = start("sleep 60", **gpus)
     wait_for_run_status(running, "RUNNING", timeout=20)
     first, second = start("true", **gpus), start("true", **gpus)
@@ -134,7 +135,8 @@ def test_runs_for_cpus_have_them_to_themselves(lab: PlatformOfTests) -> None:
 
 
 def test_ranks_meet_at_one_address_with_their_own_numbers(lab: PlatformOfTests) -> None:
-    command = "echo $NODE_RANK/$NUM_NODES $WORLD_SIZE $LOCAL_WORLD_SIZE $CUDA_VISIBLE_DEVICES $MASTER_ADDR:$MASTER_PORT"
+    ranks = "$NODE_RANK/$NUM_NODES $WORLD_SIZE $LOCAL_WORLD_SIZE"
+    command = f"echo {ranks} $CUDA_VISIBLE_DEVICES $MASTER_ADDR:$MASTER_PORT"
     run = start(command, compute={"nodes": 2, "gpus": 8, "gpu_type": "a100_80gb"})
     wait_for_run_status(run, "COMPLETED", timeout=20)
     first, second = (get_run_logs(run, rank=rank).split() for rank in (0, 1))
@@ -237,7 +239,7 @@ def test_a_wait_survives_the_server(machine: PlatformOfTests) -> None:
 
 
 def test_queued_runs_survive_the_server(lab: PlatformOfTests) -> None:
-    gpus = {"gpu_type": "a100_80gb", "gpu_num": 16}
+    gpus: dict[str, Any] = {"gpu_type": "a100_80gb", "gpu_num": 16}
     running = start("sleep 60", **gpus)
     wait_for_run_status(running, "RUNNING", timeout=20)
     waiting = start("echo ran", **gpus)

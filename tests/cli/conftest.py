@@ -133,12 +133,14 @@ def mcli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mcli]:
     """`mcli` with a platform on this machine, started by the first command that needs one."""
     program = Mcli(tmp_path_factory.mktemp("mcli"))
     yield program
-    names = program("get", "runs", "-s", ACTIVE, "--limit", "none", "-o", "name").stdout.split()
-    if names:
-        program("stop", "runs", *names, "-y")
-        for name in names:
-            program.wait(name)
-    program("platform", "stop")
+    try:
+        names = program("get", "runs", "-s", ACTIVE, "--limit", "none", "-o", "name").stdout.split()
+        if names:
+            program("stop", "runs", *names, "-y")
+            for name in names:
+                program.wait(name)
+    finally:
+        program("platform", "stop")
 
 
 @pytest.fixture

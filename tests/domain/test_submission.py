@@ -6,7 +6,8 @@ import pytest
 
 from mapi.domain.errors import BadRunRequest
 from mapi.domain.run import Compute
-from mapi.domain.submission import MAX_NAME, legal_name, parse_submission
+from mapi.domain.submission import parse_submission
+from mcli.models.run_name import MAX_NAME, legal_name
 
 MINIMAL = {"runName": "hello", "image": "bash", "command": "true"}
 
@@ -65,7 +66,7 @@ def test_all_missing_fields_are_named_at_once_as_the_clients_expect() -> None:
         ({"command": "a\0b"}, "command holds a NUL character"),
         ({"command": "true", "entrypoint": "train.py"}, "command and entrypoint exclude each other"),
         ({"runName": "My_Run!"}, "for example 'my-run'"),
-        ({"runName": "a" * 58}, f"at most {MAX_NAME} are accepted"),
+        ({"runName": "a" * 58}, f"at most {MAX_NAME} characters"),
         ({"dependentDeployment": {"image": "x"}}, "dependent_deployment is not supported"),
     ],
 )

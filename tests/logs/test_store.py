@@ -487,6 +487,6 @@ def test_opening_and_finishing_is_cheap(store: LogStore) -> None:
             store.open(execution, 1)
             store.finish(execution)
         each = (time.process_time() - started) / len(executions)
-        assert each < 0.002, f"{each * 1000:.3f} ms"  # 0.15 ms on an idle machine
+        assert each < 0.005, f"{each * 1000:.3f} ms"  # 0.15 ms on an idle machine
 
     run(test)

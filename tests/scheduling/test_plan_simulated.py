@@ -1,6 +1,7 @@
 """What must hold on every cluster, checked on thousands of random ones that run until they are empty."""
 
 from collections import Counter
+from itertools import combinations
 from random import Random
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from mapi.clusters.base import Inventory
 from mapi.scheduling import Placed, Plan, Waiting, plan
-from tests.scheduling.clusters import gpu_cluster, gpus, waiting
+from tests.scheduling.clusters import gpu_cluster, gpus, placed, waiting
 
 SECOND = 1000
 
@@ -138,3 +139,30 @@ def test_the_same_state_gives_the_same_plan(
     shuffled = list(queue)
     random.shuffle(shuffled)
     assert plan(queue, [], inventory, 0) == plan(shuffled, [], inventory, 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2), st.booleans()), max_size=8), st.integers(1, 8)
+)
+def test_as_few_make_room_as_possible(sizes: list[tuple[int, int, bool]], wanted: int) -> None:
+    inventory = gpu_cluster(3)
+    running: list[Placed] = []
+    free = dict.fromkeys(["n0", "n1", "n2"], 8)
+    for number, (size, place_, soft) in enumerate(sizes):
+        if free[f"n{place_}"] >= size:
+            free[f"n{place_}"] -= size
+            run = placed(f"r{number}", gpus(size), f"n{place_}", preemptible=soft, started_at=number)
+            running.append(run)
+    head = [waiting("head", gpus(wanted), priority=1)]
+    soft_runs = [run for run in running if run.preemptible]
+    fewest = next(
+        (
+            count
+            for count in range(len(soft_runs) + 1)
+            for gone in combinations(soft_runs, count)
+            if plan(head, [run for run in running if run not in gone], inventory, 0).starts
+        ),
+        0,
+    )
+    assert len(plan(head, running, inventory, 0).preempts) == fewest

@@ -4,6 +4,7 @@ import copy
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,9 @@ def test_the_run_is_persisted_before_the_call_returns(machine: PlatformOfTests) 
 
 def test_deprecated_arguments_are_accepted(machine: PlatformOfTests) -> None:
     config = RunConfig(name="old", image="bash", command="true")
-    assert kube_runs.create_run(config, 10, False, "low", "RUN").name.startswith("old-")
+    run = kube_runs.create_run(config, 10, False, "low", kube_runs.MCLIJobType.RUN)
+    assert run.name.startswith("old-")
+    assert run.priority.lower() == "low"
 
 
 def test_a_future_is_returned_at_once(machine: PlatformOfTests) -> None:
@@ -147,14 +150,13 @@ def test_a_run_without_enough_details_is_refused_by_the_names_of_what_is_missing
 
 def test_the_configuration_takes_every_field_in_the_order_of_the_page() -> None:
     names = (
-        "run_name name gpu_type gpu_num cpus platform cluster image partitions optimization_level integrations "
-        "env_variables scheduling command parameters entrypoint"
+        "run_name name gpu_type gpu_num cpus platform cluster image partitions optimization_level "
+        "integrations env_variables scheduling command parameters entrypoint"
     ).split()
-    values = ["rn", "n", "t", 1, 2, "c", "c", "i", ["p"], 1, [], [], {}, "c", {"p": 1}, ""]
+    values: list[Any] = [*"rn n t 1 2 c c i".split(), ["p"], 1, [], [], {}, "c", {"p": 1}, ""]
     config = RunConfig(*values)
     for name, value in zip(names, values, strict=True):
-        assert getattr(config, name) == value or name in ("run_name", "env_variables"), name
-    assert config.name == "n"
+        assert getattr(config, name) == ("n" if name == "run_name" else value), name
 
 
 def test_older_spellings_are_accepted(machine: PlatformOfTests) -> None:

@@ -2,12 +2,12 @@
 
 import datetime as dt
 import os
-import signal
 import sqlite3
 import time
 import uuid
 from concurrent.futures import Future
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -31,15 +31,15 @@ from mcli.models.gpu_type import GPUType
 from tests.conftest import PlatformOfTests, wait_until
 
 
-def start(command: str, name: str = "listed", **fields: object) -> Run:
-    return create_run(RunConfig(name=name, image="bash", command=command, **fields))  # type: ignore[arg-type]
+def start(command: str, name: str = "listed", **fields: Any) -> Run:
+    return create_run(RunConfig(name=name, image="bash", command=command, **fields))
 
 
 def names(runs: list[Run]) -> list[str]:
     return [run.name for run in runs]
 
 
-def ended(command: str = "true", name: str = "listed", **fields: object) -> Run:
+def ended(command: str = "true", name: str = "listed", **fields: Any) -> Run:
     run = start(command, name, **fields)
     wait_until(lambda: run.refresh().status.is_terminal(), "the run has ended")
     return run
@@ -105,7 +105,7 @@ def test_listing_comes_as_a_future(machine: PlatformOfTests) -> None:
 def test_stopping_ends_every_process_and_says_stopped(machine: PlatformOfTests) -> None:
     runs = [start("(setsid sleep 300 &) ; echo $$; sleep 300") for _ in range(2)]
     shells = [int(next(iter(follow_run_logs(run)))) for run in runs]
-    returned = stop_runs([runs[0], runs[1].name])  # type: ignore[list-item]
+    returned = stop_runs([runs[0], runs[1].name])
     assert names(returned) == names(runs)
     for run, shell in zip(runs, shells, strict=True):
         assert wait_for_run_status(run, "STOPPED", timeout=20).status is RunStatus.STOPPED
@@ -227,4 +227,3 @@ def test_a_killed_process_is_told_as_such(machine: PlatformOfTests) -> None:
     run = start("kill -KILL $$")
     found = wait_for_run_status(run, "FAILED", timeout=20)
     assert "signal 9" in str(found.reason)
-    assert signal.SIGKILL == 9

@@ -2,10 +2,12 @@
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from http import HTTPStatus
 from itertools import pairwise
 from types import GeneratorType
+from typing import Any
 
 import pytest
 
@@ -24,11 +26,11 @@ from mcli.models.log_line import LogLine
 from tests.conftest import PlatformOfTests, wait_until
 
 
-def start(command: str, **fields: object) -> Run:
-    return create_run(RunConfig(name="observed", image="bash", command=command, **fields))  # type: ignore[arg-type]
+def start(command: str, **fields: Any) -> Run:
+    return create_run(RunConfig(name="observed", image="bash", command=command, **fields))
 
 
-def done(command: str, **fields: object) -> Run:
+def done(command: str, **fields: Any) -> Run:
     return wait_for_run_status(start(command, **fields), "COMPLETED", timeout=20)
 
 
@@ -62,6 +64,7 @@ def test_a_line_carries_the_time_it_was_emitted(machine: PlatformOfTests) -> Non
     run = done("echo first; sleep 0.3; echo second")
     first, second = (LogLine.from_line(line) for line in get_run_logs(run, timestamps=True).splitlines())
     assert (first.text, second.text) == ("first", "second")
+    assert first.timestamp and second.timestamp
     assert before <= first.timestamp < second.timestamp <= dt.datetime.now(dt.UTC)
     assert 0.25 < (second.timestamp - first.timestamp).total_seconds() < 2
     followed = list(follow_run_logs(run, timestamps=True))
@@ -69,7 +72,8 @@ def test_a_line_carries_the_time_it_was_emitted(machine: PlatformOfTests) -> Non
 
 
 def test_a_run_that_does_not_exist_is_not_found(machine: PlatformOfTests) -> None:
-    for call in (get_run_logs, follow_run_logs):
+    calls: list[Callable[[str], Any]] = [get_run_logs, follow_run_logs]
+    for call in calls:
         with pytest.raises(KubernetesException) as caught:
             call("no-such-run")
         assert caught.value.status == HTTPStatus.NOT_FOUND
@@ -83,9 +87,9 @@ def test_a_run_that_does_not_run_yet_or_has_no_such_rank_is_a_bad_request(lab: P
     blocker = start("sleep 60", gpu_num=16, gpu_type="a100_80gb")
     wait_for_run_status(blocker, "RUNNING", timeout=20)
     waiting = start("true", gpu_num=16, gpu_type="a100_80gb")
-    for call in (lambda: get_run_logs(waiting), lambda: get_run_logs(blocker, rank=5)):
+    for run, rank in ((waiting, None), (blocker, 5)):
         with pytest.raises(KubernetesException) as caught:
-            call()
+            get_run_logs(run, rank)
         assert caught.value.status == HTTPStatus.BAD_REQUEST
     stop_run(waiting)
     stop_run(blocker)

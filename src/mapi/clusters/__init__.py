@@ -1,0 +1,1 @@
+"""Where runs execute: the contract of a cluster, and one package a kind."""

@@ -75,8 +75,9 @@ class RankStarted(msgspec.Struct, frozen=True):
 class RankExited(msgspec.Struct, frozen=True):
     """A rank has ended, everything it started has ended, and its log file is whole.
 
-    `exit_code`: as a shell reports it (128 + n for signal n); None when it cannot be known, then `reason` says why
-    and `system` is True (a failure that is not the run's own doing: its supervisor was killed, its node was lost).
+    `exit_code`: as a shell reports it (128 + n for signal n); None when it cannot be known, then `reason`
+    says why and `system` is True: a failure that is not the run's own doing (its supervisor was killed, its
+    node was lost).
     """
 
     execution: ExecutionId
@@ -136,7 +137,7 @@ class Cluster(Protocol):
         """
 
     async def launch(self, launch: Launch) -> None:
-        """Start a resumption. Asked twice for one execution, it starts once. Returns when it is handed over."""
+        """Start a resumption: once, however often it is asked to. Returns when it is handed over."""
 
     async def adopt(self, launch: Launch) -> None:
         """Watch again, after a restart of the platform, what `launch` was asked to start before it.

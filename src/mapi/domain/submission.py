@@ -15,15 +15,13 @@ import msgspec
 
 from mapi.domain.errors import BadRunRequest
 from mapi.domain.run import Compute, Json, RunSpec, Scheduling
+from mcli.models.run_name import RULE, is_legal, legal_name
 
 T = TypeVar("T")
 
-#: Room for the suffix that makes a name unique, within the 63 characters of a DNS label.
-MAX_NAME = 63 - 6 - 1
 #: A single argument of a program, and a single variable, on Linux (MAX_ARG_STRLEN less its end).
 MAX_STRING = 128 * 1024 - 1
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _FIELDS = frozenset(
@@ -155,13 +153,8 @@ class _Check:
         name = self.text("runName") or self.text("name")
         if not name:
             self.problem("runName is a required field")
-        elif not _NAME.fullmatch(name):
-            self.problem(
-                f"name {name!r} may hold lower-case letters, digits and '-', with a letter or digit "
-                f"first and last; for example {legal_name(name)!r}"
-            )
-        elif len(name) > MAX_NAME:
-            self.problem(f"name {name!r} has {len(name)} characters; at most {MAX_NAME} are accepted")
+        elif not is_legal(name):
+            self.problem(f"name {name!r} must be {RULE}; for example {legal_name(name)!r}")
         return name
 
     def command(self) -> str:
@@ -295,12 +288,6 @@ class _Check:
                 self.problem(f"integrations[{place}] ({kind}): {snake(needed)} is missing")
             found.append({"type": kind, "params": params})
         return tuple(found)
-
-
-def legal_name(name: str) -> str:
-    """The nearest legal run name."""
-    text = re.sub(r"[^a-z0-9-]", "-", name.lower()).strip("-")[:MAX_NAME].strip("-")
-    return text or "run"
 
 
 def snake(name: str) -> str:

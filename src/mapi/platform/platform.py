@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+import msgspec
 from msgspec.structs import replace
 
 from mapi.clusters.base import Cluster
 from mapi.domain import lifecycle
-from mapi.domain.errors import BadRequest, BadRunRequest, Conflict, NotFound
+from mapi.domain.errors import BadRequest, Conflict, NotFound
 from mapi.domain.identity import IdSource, unique_name
 from mapi.domain.outcome import first_failed
 from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
@@ -449,23 +450,21 @@ def check_metadata(metadata: Mapping[str, Json]) -> None:
     """Hold metadata to its limits.
 
     Raises:
-        BadRunRequest: naming what is too many or too long.
+        BadRequest: naming everything that is too many or too long.
     """
     problems = []
     if len(metadata) > MAX_METADATA_KEYS:
-        problems.append(f"metadata has {len(metadata)} keys; at most {MAX_METADATA_KEYS} are accepted")
+        problems.append(f"metadata has {len(metadata)} keys; at most {MAX_METADATA_KEYS} are kept")
     for key, value in metadata.items():
         if len(key) > MAX_METADATA_KEY:
             problems.append(
-                f"metadata key {key[:40]!r}… has {len(key)} characters; at most {MAX_METADATA_KEY}"
+                f"metadata: the key {key[:40]!r}… has {len(key)} characters; at most {MAX_METADATA_KEY}"
             )
-        size = len(str(value)) if not isinstance(value, str) else len(value)
+        size = len(value) if isinstance(value, str) else len(msgspec.json.encode(value))
         if size > MAX_METADATA_VALUE:
-            problems.append(
-                f"metadata.{key} has {size} characters; at most {MAX_METADATA_VALUE} are accepted"
-            )
+            problems.append(f"metadata.{key} has {size} bytes; at most {MAX_METADATA_VALUE} are kept")
     if problems:
-        raise BadRunRequest(problems)
+        raise BadRequest("; ".join(problems))
 
 
 def _resumption(run: Run, index: int | None) -> Resumption:

@@ -70,7 +70,7 @@ class Victims:
                 (node in used, cost.rank, place, cost.victims)
                 for place, node in enumerate(nodes)
                 if (share or node not in used)
-                and (cost := self._cost(node, room[node], need, priority, chosen, node in touched))
+                and (cost := self._cost(node, room[node], need, priority, chosen, touched=node in touched))
                 is not None
             ]
             if not costs:
@@ -103,7 +103,7 @@ class Victims:
         return after
 
     def _cost(
-        self, node: str, room: Room, need: Room, priority: int, chosen: Container[str], touched: bool
+        self, node: str, room: Room, need: Room, priority: int, chosen: Container[str], *, touched: bool
     ) -> _Cost | None:
         """What one more rank on the node costs; remembered until its room or its victims change."""
         on_node = self._on_node[node]

@@ -16,9 +16,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+from mcli.models.naming import snake
 
 if TYPE_CHECKING:
     from mcli.models.run import Run
@@ -112,6 +115,14 @@ _KINDS: Mapping[str, type[MAPIException]] = {
 }
 
 
+#: How the platform says, in its own words, that a field is missing.
+_REQUIRED = re.compile(r"\b(\w+)(?= is a required field)")
+
+
+def _in_the_users_words(field: re.Match[str]) -> str:
+    return {"runName": "name"}.get(field[1]) or snake(field[1])
+
+
 def http_status(code: object) -> HTTPStatus:
     """Return `code` as a status; anything that is none counts as 500."""
     try:
@@ -134,7 +145,7 @@ def from_answer(errors: Iterable[Mapping[str, Any]]) -> MAPIException:
         by_text = RunConfigException if "Bad run request" in message else KubernetesException
         found.append(_KINDS.get(extensions.get("kind") or "", by_text))
         codes.append(http_status(extensions.get("code")))
-        messages.append(message)
+        messages.append(_REQUIRED.sub(_in_the_users_words, message))
     if not found:
         return KubernetesException(
             HTTPStatus.INTERNAL_SERVER_ERROR, "The platform sent an empty list of errors"

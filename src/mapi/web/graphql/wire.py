@@ -146,9 +146,9 @@ def final_input(run: Run) -> dict[str, Any]:
             "instance": allocation.instance,
             "nodes": allocation.nodes,
             "gpus": allocation.gpus,
-            "gpuType": gpu_type,
-            "cpus": allocation.cpus_per_node,
-            "nodeNames": list(allocation.node_names),
+            **({"gpuType": gpu_type} if allocation.gpus else {}),
+            **({"cpus": allocation.cpus_per_node} if allocation.cpus_per_node else {}),
+            **({"nodeNames": list(allocation.node_names)} if allocation.node_names else {}),
         },
         "scheduling": {
             "priority": scheduling.priority,

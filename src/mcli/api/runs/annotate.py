@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mcli import calls, operations
-from mcli.api.exceptions import InvalidArgument, MCLIRunConfigValidationError
+from mcli.api.exceptions import MCLIRunConfigValidationError
 from mcli.api.runs.arguments import name_of, text_of
 from mcli.calls import Deadline
 from mcli.models.config_wire import jsonable
@@ -19,10 +19,6 @@ from mcli.transport import execute
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-_METADATA_KEYS = 200
-_METADATA_KEY_LENGTH = 200
-_METADATA_VALUE_BYTES = 100_000
 
 
 @overload
@@ -63,8 +59,7 @@ def update_run_metadata(
         The run with its new metadata.
 
     Raises:
-        InvalidArgument: the metadata exceeds a limit.
-        KubernetesException: 404, there is no such run.
+        KubernetesException: 400, the metadata exceeds a limit; 404, there is no such run.
         TimeoutError: the call took too long.
     """
     variables = {
@@ -137,27 +132,13 @@ def create_run_event(
 
 
 def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata as it is sent: within the limits, without what JSON cannot carry."""
-    if len(metadata) > _METADATA_KEYS:
-        raise InvalidArgument(f"metadata: {len(metadata)} keys; at most {_METADATA_KEYS} can be set at once")
+    """Return metadata as it is sent: without what JSON cannot carry."""
     sent = {}
     for key, value in metadata.items():
-        if len(str(key)) > _METADATA_KEY_LENGTH:
-            raise InvalidArgument(
-                f"metadata: the key {str(key)[:40]!r}… has {len(str(key))} characters; "
-                f"at most {_METADATA_KEY_LENGTH} are possible"
-            )
         try:
-            plain = _named(jsonable(value, f"metadata[{key!r}]"))
+            sent[str(key)] = _named(jsonable(value, f"metadata[{key!r}]"))
         except MCLIRunConfigValidationError as error:
             warnings.warn(f"{error}; it is left out", stacklevel=3)
-            continue
-        size = len(json.dumps(plain).encode())
-        if size > _METADATA_VALUE_BYTES:
-            raise InvalidArgument(
-                f"metadata[{key!r}]: {size:,} bytes as JSON; at most {_METADATA_VALUE_BYTES:,} can be kept"
-            )
-        sent[str(key)] = plain
     return sent
 
 

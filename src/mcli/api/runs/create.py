@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mcli import calls, operations
 from mcli.calls import Deadline
 from mcli.models.job_type import MCLIJobType
 from mcli.models.run import Run
+from mcli.models.run_name import MAX_NAME, RULE, is_legal, legal_name
 from mcli.transport import execute
 
 if TYPE_CHECKING:
@@ -114,8 +116,12 @@ def create_interactive_run(
 
 
 def _run_input(run: RunConfig) -> dict[str, Any]:
-    """Return what to send for `run`; inside a run, that run is its parent."""
+    """Return what to send for `run`, under a legal name; inside a run, that run is its parent."""
     run_input = run.to_wire()
+    name = run_input.get("runName")
+    if name and not is_legal(name) and len(name) <= MAX_NAME:
+        run_input["runName"] = legal_name(name)
+        warnings.warn(f"The run is called {run_input['runName']!r}: {name!r} is not {RULE}", stacklevel=3)
     if os.environ.get("MOSAICML_PLATFORM") == "true" and os.environ.get("RUN_NAME"):
         run_input.setdefault("parentName", os.environ["RUN_NAME"])
     return run_input
