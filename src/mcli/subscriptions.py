@@ -103,7 +103,7 @@ def _open(target: Target, deadline: Deadline) -> ClientConnection:
     parts = urlsplit(target.endpoint)
     url = parts._replace(scheme="wss" if parts.scheme == "https" else "ws").geturl()
     remaining = deadline.remaining()
-    timeout = _ESTABLISH if remaining is None else min(_ESTABLISH, remaining)
+    within = Deadline(_ESTABLISH) if remaining is None or remaining > _ESTABLISH else deadline
     try:
         # Entered, as the library wants it, and never left: the pool closes it.
         connection = ExitStack().enter_context(
@@ -111,7 +111,7 @@ def _open(target: Target, deadline: Deadline) -> ClientConnection:
                 url,
                 subprotocols=[Subprotocol("graphql-transport-ws")],
                 compression=None,
-                open_timeout=timeout,
+                open_timeout=within.remaining(),
                 close_timeout=0.1,
                 max_size=None,
                 proxy=None,
@@ -122,21 +122,29 @@ def _open(target: Target, deadline: Deadline) -> ClientConnection:
         raise MAPIException(
             http_status(code), f"{url} refused a WebSocket with HTTP status {code}"
         ) from error
+    except TimeoutError as error:
+        raise _silence(within, deadline) from error
     except (OSError, InvalidHandshake) as error:
         raise _Dropped(str(error)) from error
     acknowledged = False
     try:
         connection.send(json.dumps({"type": "connection_init", "payload": headers(target)}))
-        within = Deadline(timeout)
         while _receive(connection, within).get("type") != "connection_ack":
             pass
         acknowledged = True
         return connection
-    except (ConnectionClosed, TimeoutError) as error:
+    except TimeoutError as error:
+        raise _silence(within, deadline) from error
+    except ConnectionClosed as error:
         raise _Dropped(str(error)) from error
     finally:
         if not acknowledged:
             connection.close()
+
+
+def _silence(within: Deadline, deadline: Deadline) -> Exception:
+    """What it means that the platform took a connection and said nothing for too long."""
+    return deadline.error() if within is deadline else _Dropped("the platform does not answer")
 
 
 def _receive(connection: ClientConnection, deadline: Deadline) -> dict[str, Any]:

@@ -231,14 +231,6 @@ def test_metadata_is_kept_as_json_can_carry_it(platform: ScriptedPlatform) -> No
     assert sent["updateRunMetadataData"] == {"metadata": {"x": "NaN", "y": ["Infinity", "-Infinity", 1.5]}}
 
 
-@pytest.mark.parametrize(
-    "metadata", [dict.fromkeys(map(str, range(201))), {"k" * 201: 1}, {"k": "x" * 100_001}]
-)
-def test_metadata_beyond_the_limits_is_refused(metadata: dict[str, Any]) -> None:
-    with pytest.raises(InvalidArgument, match="at most"):
-        mcli.update_run_metadata("a", metadata)
-
-
 def test_an_event_is_added(platform: ScriptedPlatform) -> None:
     platform.answers["createRunEvent"] = lambda variables: [
         {

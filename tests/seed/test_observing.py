@@ -193,3 +193,8 @@ def test_the_status_of_a_run_is_the_last_that_was_observed(machine: PlatformOfTe
     run = start("true")
     assert not run.status.is_terminal()
     wait_until(lambda: run.refresh().status is RunStatus.COMPLETED, "the run is completed")
+
+
+def test_a_program_that_reopens_its_output_loses_nothing(machine: PlatformOfTests) -> None:
+    run = done("echo one; echo two > /dev/stderr; echo three > /dev/stdout; echo four >> /dev/fd/1")
+    assert get_run_logs(run) == "one\ntwo\nthree\nfour\n"

@@ -2,7 +2,8 @@
 
 Run as a script, never through the package, so that a fork of it is cheap: `python -I -S launcher.py FD`.
 
-    platform ──socket──▶ launcher ──fork──▶ supervisor, one a rank ──posix_spawn──▶ bash -c … ──▶ log file
+    platform ──socket──▶ launcher ──fork──▶ supervisor, one a rank ──posix_spawn──▶ bash -c …
+                                                      log file ◀──splice── pipe ◀──────┘
 
 The launcher ends with the platform; a supervisor belongs to nobody's lifetime but its rank's. Each message
 on the socket carries two descriptors: a file with the rank's specification (JSON; it is never on disk, since
@@ -13,6 +14,9 @@ The state file is one block, overwritten in place, so that a disk that fills up 
 code. Its supervisor holds a record lock on it for as long as it lives: whoever asks the kernel for the holder
 knows both whether a rank is looked after and by which process, without racing for the lock itself.
 
+Output goes through a pipe, whose content the kernel moves into the log file (splice): with the file itself as
+their output, programs that reopen it (`echo … > /dev/stderr`) would cut off all that was written before.
+
 Only what is small is imported (no pathlib): every supervisor is a copy of this process.
 """
 # ruff: noqa: PTH103, PTH102, PTH112, PTH115, PTH118, PTH123, PTH208, PTH211
@@ -21,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import gc
 import json
@@ -29,6 +34,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import Any
 
@@ -39,6 +45,9 @@ _TEXT = 250
 
 #: How long what a command left behind has, between the gentle signal and the hard one. Seconds.
 LEFTOVER_GRACE = 2.0
+
+#: Room of the pipe between a command and its log, in bytes: a writer goes on while the file catches up.
+PIPE_SIZE = 1 << 20
 
 _A_DAY = 86_400.0
 
@@ -113,20 +122,57 @@ def run_rank(specification: int, nudge: int) -> None:
     try:
         _detach()
         record["note"] = _prepare(spec)
-        log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT, 0o600)
+        os.lseek(log, 0, os.SEEK_END)
         record["started"] = now_ms()
         write_state(state, record)
-        command = _spawn(spec, log)
+        command, output = _spawn(spec)
     except (OSError, ValueError) as error:
         code = (127 if isinstance(error, FileNotFoundError) else 126) if "started" in record else None
         write_state(state, {**record, "ended": now_ms(), "code": code, "error": str(error)[:_TEXT]})
         return
     with contextlib.suppress(BrokenPipeError):  # a platform that is away reads the state file when it is back
         os.write(nudge, b"+")
+    drained = threading.Thread(target=drain, args=(output, log), daemon=True)
+    drained.start()
     status = supervise(command, spec["grace"])
+    drained.join(LEFTOVER_GRACE)
     code = os.waitstatus_to_exitcode(status)
     outcome = {"code": 128 - code, "signal": -code} if code < 0 else {"code": code}
     write_state(state, {**record, "ended": now_ms(), **outcome})
+
+
+def drain(output: int, log: int) -> None:
+    """Move what is written to a pipe into a file until nobody can write any more; nothing is lost meanwhile.
+
+    A full disk stops the writers, and is tried again until it has room.
+    """
+    while True:
+        try:
+            moved = os.splice(output, log, PIPE_SIZE)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # a file system that cannot splice
+                moved = _copy(output, log)
+            elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+                time.sleep(0.2)
+                continue
+            else:
+                raise
+        if not moved:
+            return
+
+
+def _copy(output: int, log: int) -> int:
+    data = memoryview(os.read(output, PIPE_SIZE))
+    moved = len(data)
+    while data:
+        try:
+            data = data[os.write(log, data) :]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            time.sleep(0.2)
+    return moved
 
 
 def supervise(command: int, grace: float) -> int:
@@ -195,16 +241,22 @@ def _prepare(spec: dict[str, Any]) -> str | None:
     return note and note[:_TEXT]
 
 
-def _spawn(spec: dict[str, Any], log: int) -> int:
-    return os.posix_spawnp(
+def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
+    """Start the command; return its process id, and the end of the pipe where its output can be read."""
+    output, written = os.pipe()
+    with contextlib.suppress(OSError):  # more than the system grants this user
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    command = os.posix_spawnp(
         "bash",
         ["bash", "-c", "--", spec["command"]],
         spec["env"],
-        file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+        file_actions=[(os.POSIX_SPAWN_DUP2, written, 1), (os.POSIX_SPAWN_DUP2, written, 2)],
         setpgroup=0,
         setsigmask=(),
         setsigdef=_ALL_SIGNALS,
     )
+    os.close(written)
+    return command, output
 
 
 def _mount_privately(source: str, target: str, scratch: str) -> None:
