@@ -130,11 +130,11 @@ RUN_LOGS = Operation(
 }""",
 )
 
-WATCH_RUN_STATUS = Operation(
-    "watchRunStatus",
-    """subscription Subscription($watchRunStatusInput: WatchRunStatusInput!) {
-  watchRunStatus(watchRunStatusInput: $watchRunStatusInput)
-}""",
+WATCH_RUN = Operation(
+    "watchRun",
+    f"""subscription Subscription($watchRunInput: WatchRunInput!) {{
+  watchRun(watchRunInput: $watchRunInput) {{ {_RUN_WITH_DETAILS} }}
+}}""",
 )
 
 

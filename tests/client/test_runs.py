@@ -373,12 +373,16 @@ def test_an_abandoned_follower_closes_its_connection(platform: ScriptedPlatform)
 # -------------------------------------------------------------------- status
 
 
+def told(*statuses: Any) -> Iterator[Any]:
+    """The run in each of `statuses`; a `DROP` among them stays what it is."""
+    return iter([run_answer(status=each) if isinstance(each, str) else each for each in statuses])
+
+
 def goes_through(platform: ScriptedPlatform, *statuses: str, passed: tuple[str, ...] = ()) -> None:
-    """Let the status stream say `statuses`; the run then is in the last one, having passed `passed` too."""
-    platform.streams["watchRunStatus"] = lambda _: iter(statuses)
+    """Let the run be told in `statuses`; in the last one it has passed `passed` too."""
     answer = run_answer(status=statuses[-1], reason="exit code 3")
     answer["details"]["lifecycle"] = [lifecycle(each, 0, 1) for each in (*passed, statuses[-1])]
-    there_is(platform, answer)
+    platform.streams["watchRun"] = lambda _: iter([*told(*statuses[:-1]), answer])
 
 
 @pytest.mark.parametrize(
@@ -427,26 +431,24 @@ def test_a_run_that_did_well_never_reaches_failed(platform: ScriptedPlatform) ->
 
 
 def test_an_earlier_attempt_does_not_count(platform: ScriptedPlatform) -> None:
-    goes_through(platform, "FAILED")
     answer = run_answer(status="FAILED")
     answer["resumptions"].append({**answer["resumptions"][0], "executionIndex": 1})
     answer["details"]["lifecycle"] = [lifecycle("RUNNING", 0, 1), lifecycle("FAILED", 2, None, 1)]
-    there_is(platform, answer)
+    platform.streams["watchRun"] = lambda _: iter([answer])
     with pytest.raises(RunFailed):
         mcli.wait_for_run_status("a", "RUNNING")
 
 
 def test_waiting_survives_lost_connections(platform: ScriptedPlatform) -> None:
-    goes_through(platform, "COMPLETED")
     said: Iterator[list[Any]] = iter(
         [["PENDING", DROP], [DROP], ["PENDING"], ["RUNNING", DROP], ["RUNNING", "COMPLETED"]]
     )
-    platform.streams["watchRunStatus"] = lambda _: iter(next(said))
+    platform.streams["watchRun"] = lambda _: told(*next(said))
     assert mcli.wait_for_run_status("a", "COMPLETED", timeout=10).status is RunStatus.COMPLETED
 
 
 def test_waiting_ends_at_its_deadline(platform: ScriptedPlatform) -> None:
-    platform.streams["watchRunStatus"] = lambda _: iter(["PENDING"])
+    platform.streams["watchRun"] = lambda _: told("PENDING")
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"Run a did not reach RUNNING within 0\.3 seconds"):
         mcli.wait_for_run_status("a", "RUNNING", timeout=0.3)
@@ -458,7 +460,7 @@ def test_waiting_for_a_run_that_is_not_there_is_not_found(platform: ScriptedPlat
         raise Refused(404, "Run nobody not found", "NotFound")
         yield
 
-    platform.streams["watchRunStatus"] = refuse
+    platform.streams["watchRun"] = refuse
     with pytest.raises(KubernetesException, match="Error 404") as raised:
         mcli.wait_for_run_status("nobody", "RUNNING", future=True).result(5)
     assert raised.value.status is HTTPStatus.NOT_FOUND
@@ -473,7 +475,7 @@ def test_waiting_for_what_is_no_status_says_what_is_one(wanted: str | RunStatus)
 def test_watching_yields_the_run_at_every_change(platform: ScriptedPlatform) -> None:
     there_is(platform, run_answer())
     said: Iterator[list[Any]] = iter([["PENDING", "RUNNING", DROP], ["RUNNING", "COMPLETED"]])
-    platform.streams["watchRunStatus"] = lambda _: iter(next(said))
+    platform.streams["watchRun"] = lambda _: told(*next(said))
     runs = list(mcli.watch_run_status("a"))
     assert [run.status.value for run in runs] == ["PENDING", "RUNNING", "COMPLETED"]
     assert {run.name for run in runs} == {"hello-abc123"}

@@ -184,10 +184,11 @@ class StandIn(Platform):
         (run,) = self._named(RunFilter(names=(run_name,)))
         return lifecycle.note(run, type=event_type, at=BEGIN, message=event_type, data=dict(data))[1]
 
-    async def watch_status(self, caller: Caller, run_name: str) -> AsyncIterator[RunStatus]:
-        """The statuses of the test; after one that is not the last of a run, nothing for ever."""
+    async def watch(self, caller: Caller, run_name: str) -> AsyncIterator[Run]:
+        """A run in the statuses of the test; after one that is not the last of a run, nothing for ever."""
+        (run,) = self._named(RunFilter(names=(run_name,)))
         async for status in self._stream(run_name, self.statuses):
-            yield status
+            yield lifecycle.with_latest(run, status=status)
             if status.is_terminal():
                 return
 

@@ -15,12 +15,14 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from mapi.domain.query import LogRequest
+from mapi.domain.run import Run
 from mapi.domain.user import Caller
 from mapi.logs import Chunk
 from mapi.web.protocol import APOLLO, TRANSPORT, Protocol
 from mapi.web.websocket import GraphQLOverWebSocket
 from mcli.models.run_status import RunStatus
 from tests.web.documents import DOCUMENTS
+from tests.web.samples import created
 from tests.web.standin import DEADLINE, KEY, Server, StandIn, eventually
 
 S = RunStatus
@@ -340,13 +342,15 @@ def test_a_server_that_goes_away_says_so_and_ends_what_it_served(run: str) -> No
 
 
 def test_a_client_that_reads_slowly_does_not_fill_the_servers_memory() -> None:
+    run, _ = created()
+
     class Endless(StandIn):
         produced = 0
 
-        async def watch_status(self, caller: Caller, run_name: str) -> AsyncIterator[RunStatus]:
+        async def watch(self, caller: Caller, run_name: str) -> AsyncIterator[Run]:
             while True:
                 self.produced += 1
-                yield S.RUNNING
+                yield run
 
     platform = Endless()
     said: list[Message] = []

@@ -1,4 +1,4 @@
-"""The book of runs that have not ended, and the one way to change a run.
+"""The book of runs: those that have not ended or ended lately, and the one way to change a run.
 
 A change is decided in memory, written, and only then told: schedulers see it at once, callers when it is on
 disk. If it cannot be written (a full disk, a database that is away) it is tried again until it can, and
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,15 +24,23 @@ log = logging.getLogger(__name__)
 #: Seconds between two tries of a write that failed.
 _RETRY = 0.5
 
+#: How many runs that have ended are remembered: who waited for one asks for it next.
+_REMEMBERED = 1000
+
 
 class RunBook:
-    """Active runs by id and by name, with those who watch them."""
+    """Runs by id and by name with their events, and those who watch them.
+
+    `_runs` is what has been decided and may not be on disk yet; `_told` is what is.
+    """
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
         self._gauges = {status: metrics.runs.labels(status.value) for status in RunStatus}
         self._runs: dict[str, Run] = {}
         self._told: dict[str, Run] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._ended: deque[str] = deque()
         self._ids: dict[str, str] = {}
         self._watchers: dict[str, set[asyncio.Queue[Run]]] = {}
         self._counts: Counter[RunStatus] = Counter()
@@ -41,6 +49,7 @@ class RunBook:
         """Read the active runs from the database and return them, oldest first."""
         self._counts.update(await self._store.count_by_status())
         active = await self._store.active()
+        self._events.update(await self._store.history(run.id for run in active))
         for run in active:
             self._keep(run)
             self._told[run.id] = run
@@ -56,6 +65,7 @@ class RunBook:
         """
         await self._store.create(run, created, idempotency_key=idempotency_key)
         self._keep(run)
+        self._events[run.id] = [created]
         self._told[run.id] = run
         self._count(None, run.status)
 
@@ -64,12 +74,23 @@ class RunBook:
         return self._runs.get(run_id)
 
     def told(self, name: str) -> Run | None:
-        """An active run as it is on disk, by name: what a caller may be shown."""
+        """A run as it is on disk, by name, if it is remembered: what a caller may be shown."""
         return self._told.get(self._ids.get(name, ""))
 
-    def all_told(self) -> list[Run]:
-        """Every active run as it is on disk, oldest first."""
-        return list(self._told.values())
+    def active(self) -> list[Run]:
+        """Every run that has not ended, as it is on disk."""
+        return [run for run in self._told.values() if run.status not in TERMINAL]
+
+    async def history(self, runs: Iterable[Run]) -> dict[str, list[Event]]:
+        """The events of runs up to the version each is in, by run id: from memory, or from the database."""
+        found: dict[str, list[Event]] = {}
+        missing = []
+        for run in runs:
+            if run.id in self._events:
+                found[run.id] = self._events[run.id][: run.event_count]
+            else:
+                missing.append(run.id)
+        return found | await self._store.history(missing) if missing else found
 
     def advance(
         self,
@@ -96,6 +117,8 @@ class RunBook:
         """
         self._count(self._status_before(run), run.status)
         self._keep(run)
+        if run.id in self._events:
+            self._events[run.id] += events
         told: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self._write(run, tuple(events), spec, told)
         return told
@@ -133,15 +156,21 @@ class RunBook:
         self._store.save(run, events, spec=spec).add_done_callback(written)
 
     def _tell(self, run: Run) -> None:
-        if run.status in TERMINAL:
-            self._told.pop(run.id, None)
-            if self._runs.get(run.id) is run:
-                del self._runs[run.id]
-                self._ids.pop(run.name, None)
-        else:
-            self._told[run.id] = run
+        self._told[run.id] = run
+        if run.status in TERMINAL and self._runs.get(run.id) is run:
+            del self._runs[run.id]
+            self._ended.append(run.id)
+            if len(self._ended) > _REMEMBERED:
+                self._forget(self._ended.popleft())
         for queue in self._watchers.get(run.id, ()):
             queue.put_nowait(run)
+
+    def _forget(self, run_id: str) -> None:
+        run = self._told.get(run_id)
+        if run is not None and run_id not in self._runs and run_id not in self._ended:
+            del self._told[run_id]
+            del self._ids[run.name]
+            self._events.pop(run_id, None)
 
     def _status_before(self, run: Run) -> RunStatus:
         """What a run was counted as: one that had ended is not in the book."""

@@ -178,7 +178,7 @@ class Platform:
 
     async def history(self, runs: Iterable[Run]) -> dict[str, list[Event]]:
         """The events of runs, by run id."""
-        return await self._store.history([run.id for run in runs])
+        return await self._book.history(runs)
 
     def owners(self, runs: Iterable[Run]) -> dict[str, User]:
         """Who owns runs, by user id."""
@@ -204,7 +204,7 @@ class Platform:
         ]
 
     def _view(self, name: str, dispatcher: Dispatcher, caller: Caller) -> ClusterView:
-        runs = [run for run in self._book.all_told() if run.latest.allocation.cluster == name]
+        runs = [run for run in self._book.active() if run.latest.allocation.cluster == name]
         seen = {run.id: run for run in runs if self.accounts.may_see(caller, run.owner_id)}
         waits = dispatcher.waits()
         return ClusterView(
@@ -338,19 +338,19 @@ class Platform:
 
     # -- following -------------------------------------------------------------------------------
 
-    async def watch_status(self, caller: Caller, run_name: str) -> AsyncIterator[RunStatus]:
-        """Yield a run's status now, then each it enters, and end after one that is final."""
+    async def watch(self, caller: Caller, run_name: str) -> AsyncIterator[Run]:
+        """Yield a run now, then in each status it enters, and end after one that is final."""
         run = await self._visible(caller, run_name)
         with self._book.watch(run.id) as queue:
             run = await self._visible(caller, run_name)
-            yield run.status
+            yield run
             last = run
             while last.status not in TERMINAL:
                 run = await queue.get()
                 if run.event_count <= last.event_count:
                     continue  # told before it was read above, or no step of its lifecycle
                 if (run.status, run.latest.index) != (last.status, last.latest.index):
-                    yield run.status
+                    yield run
                 last = run
 
     async def read_logs(self, caller: Caller, request: LogRequest) -> AsyncIterator[Chunk]:

@@ -71,7 +71,7 @@ async def subscribe(request: Request, context: Context) -> AsyncGenerator[dict[s
         yield await execute(request, context)
         return
     (root,) = roots  # validation: a subscription has one root field
-    async with aclosing(SOURCES[root.field.name](context, root.arguments)) as values:
+    async with aclosing(SOURCES[root.field.name](context, root.arguments, root.field.selection)) as values:
         async for value in values:
             yield {root.field.key: root.field.project(value)}
 

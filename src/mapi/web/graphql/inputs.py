@@ -44,6 +44,11 @@ def _one_of(text: str, field: str, accepted: Iterable[str]) -> str:
     return name
 
 
+def statuses(names: Iterable[str] | None) -> frozenset[RunStatus] | None:
+    """Return the statuses that are named; None for any."""
+    return None if names is None else frozenset(_status(name, "statuses") for name in names)
+
+
 def _status(text: str, field: str) -> RunStatus:
     status = RunStatus.from_string(text)
     if status is RunStatus.UNKNOWN:

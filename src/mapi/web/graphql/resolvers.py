@@ -34,7 +34,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 Resolver = Callable[[Context, Arguments, Selection | None], Awaitable[Any]]
-Source = Callable[[Context, Arguments], AsyncGenerator[Any, None]]
+Source = Callable[[Context, Arguments, Selection | None], AsyncGenerator[Any, None]]
 
 
 async def _runs_wire(
@@ -230,7 +230,9 @@ async def _closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
             await items.aclose()
 
 
-async def get_run_logs_v2(context: Context, arguments: Arguments) -> AsyncGenerator[Wire, None]:
+async def get_run_logs_v2(
+    context: Context, arguments: Arguments, _: Selection | None
+) -> AsyncGenerator[Wire, None]:
     """Send a log in pieces, each with the byte it ends before."""
     data = arguments["getRunLogsInput"]
     inputs.refuse_entity(data, "getRunLogsV2")
@@ -239,20 +241,37 @@ async def get_run_logs_v2(context: Context, arguments: Arguments) -> AsyncGenera
             yield {"chunk": base64.b64encode(chunk.data).decode("ascii"), "endOffset": chunk.end_offset}
 
 
-async def get_run_logs(context: Context, arguments: Arguments) -> AsyncGenerator[str, None]:
+async def get_run_logs(
+    context: Context, arguments: Arguments, selection: Selection | None
+) -> AsyncGenerator[str, None]:
     """Send a log in pieces, as the first clients read them."""
-    async with _closing(get_run_logs_v2(context, arguments)) as chunks:
+    async with _closing(get_run_logs_v2(context, arguments, selection)) as chunks:
         async for chunk in chunks:
             yield chunk["chunk"]
 
 
-async def watch_run_status(context: Context, arguments: Arguments) -> AsyncGenerator[str, None]:
+async def watch_run_status(
+    context: Context, arguments: Arguments, _: Selection | None
+) -> AsyncGenerator[str, None]:
     """Send a run's status now, and each one it comes to."""
     data = arguments["watchRunStatusInput"]
     inputs.refuse_entity(data, "watchRunStatus")
-    async with _closing(context.platform.watch_status(context.caller, data["name"])) as statuses:
-        async for status in statuses:
-            yield wire.status_name(status)
+    async with _closing(context.platform.watch(context.caller, data["name"])) as runs:
+        async for run in runs:
+            yield wire.status_name(run.status)
+
+
+async def watch_run(
+    context: Context, arguments: Arguments, selection: Selection | None
+) -> AsyncGenerator[Wire, None]:
+    """Send a run now, and in each status it comes to that the client wants to be told of."""
+    data = arguments["watchRunInput"]
+    wanted = inputs.statuses(data.get("statuses"))
+    async with _closing(context.platform.watch(context.caller, data["name"])) as runs:
+        async for run in runs:
+            if wanted is None or run.status in wanted:
+                (answer,) = await _runs_wire(context, [run], selection)
+                yield answer
 
 
 #: Queries and mutations.
@@ -277,5 +296,6 @@ RESOLVERS: dict[str, Resolver] = {
 SOURCES: dict[str, Source] = {
     "getRunLogs": get_run_logs,
     "getRunLogsV2": get_run_logs_v2,
+    "watchRun": watch_run,
     "watchRunStatus": watch_run_status,
 }

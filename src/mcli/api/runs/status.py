@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Literal, overload
 
 from mcli import calls, operations
@@ -11,12 +10,11 @@ from mcli.api.exceptions import RunFailed, RunStatusNotReached
 from mcli.api.runs.arguments import name_of, status_of
 from mcli.api.runs.fetch import fetch_run
 from mcli.calls import Backoff, Deadline
+from mcli.models.run import Run
 from mcli.models.run_status import FAILED_STATES, RunStatus
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-    from mcli.models.run import Run
 
 #: The statuses a run that does well goes through. Who has come to one has passed those before it.
 _PROGRESS = (
@@ -100,7 +98,7 @@ def watch_run_status(
         future: return a future of the generator at once.
 
     Returns:
-        A generator of the run with the status it had then; `refresh()` brings the rest of it up to date.
+        A generator of the run as it was then, with all details.
 
     Raises:
         KubernetesException: 404, there is no such run.
@@ -109,46 +107,42 @@ def watch_run_status(
     name = name_of(run)
 
     def work(deadline: Deadline) -> Generator[Run]:
-        known = fetch_run(name, deadline)
-        return (replace(known, status=status) for status in _statuses(name, Deadline(None)))
+        fetch_run(name, deadline)
+        return _versions(name, None, Deadline(None))
 
     return calls.call(work, timeout, future)
 
 
 def _wait(name: str, wanted: RunStatus, deadline: Deadline) -> Run:
+    telling = [status for status in RunStatus if _reached((status,), wanted) or status.is_terminal()]
     while True:
-        for current in _statuses(name, deadline):
-            if not (_reached((current,), wanted) or current.is_terminal()):
-                continue
-            run = fetch_run(name, deadline)
+        for run in _versions(name, telling, deadline):
             latest = run.resumption_count - 1
             passed = {step.status for step in run.lifecycle if step.resumption_index == latest}
-            if _reached({current, run.status, *passed}, wanted):
+            if _reached({run.status, *passed}, wanted):
                 return run
             if run.status.is_terminal():
                 raise (RunFailed if run.status in FAILED_STATES else RunStatusNotReached)(run, wanted)
-        # It had ended, and was started again before it could be looked at.
 
 
-def _statuses(name: str, deadline: Deadline) -> Iterator[RunStatus]:
-    """Yield the status of a run now, and each time it changes, until it has ended."""
+def _versions(name: str, statuses: Iterable[RunStatus] | None, deadline: Deadline) -> Generator[Run]:
+    """Yield a run now, and each time it comes to one of `statuses` (any, if None), until it has ended."""
     from mcli.subscriptions import subscribe
 
+    wanted = None if statuses is None else [status.value for status in statuses]
+    variables = {"watchRunInput": {"name": name, "statuses": wanted}}
     backoff = Backoff(deadline)
-    last: RunStatus | None = None
-    while last is None or not last.is_terminal():
-        watched = subscribe(
-            operations.WATCH_RUN_STATUS, lambda: {"watchRunStatusInput": {"name": name}}, deadline
-        )
-        for text in watched:
-            status = RunStatus.from_string(text)
+    last: tuple[int, RunStatus] | None = None
+    while last is None or not last[1].is_terminal():
+        for answer in subscribe(operations.WATCH_RUN, lambda: variables, deadline):
+            run = Run.from_wire(answer)
             # After a lost connection the platform says the current status again.
-            if status is not last:
+            if (run.resumption_count, run.status) != last:
                 backoff.reset()
-                last = status
-                yield status
+                last = run.resumption_count, run.status
+                yield run
         # A platform that goes down may end the subscription of a run that goes on.
-        if (last is None or not last.is_terminal()) and not backoff.pause():
+        if (last is None or not last[1].is_terminal()) and not backoff.pause():
             raise deadline.error()
 
 
