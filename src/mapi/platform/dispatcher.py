@@ -218,10 +218,10 @@ class Dispatcher:
         handle = self._deadlines.pop(run.id, None)
         if handle is not None:
             handle.cancel()
-        placed = self._placed.get(run.id)
-        if placed is not None and placed.ends_at is not None:
-            delay = max(0, placed.ends_at - now_ms()) / 1000
+        limit = _limit(run)
+        if run.id in self._placed and limit is not None:
             loop = asyncio.get_running_loop()
+            delay = max(0, limit - now_ms()) / 1000
             self._deadlines[run.id] = loop.call_later(delay, self._expire, run.execution)
 
     def _expire(self, execution: ExecutionId) -> None:
@@ -332,16 +332,15 @@ class Dispatcher:
         """Note the place a run holds."""
         latest, scheduling = run.latest, run.spec.scheduling
         known = self._placed.get(run.id)
-        started_at = latest.started_at or run.updated_at
-        duration = scheduling.max_duration_seconds
+        limit = _limit(run)
         self._placed[run.id] = Placed(
             key=run.id,
             allocation=latest.allocation,
             placement=tuple(rank.node for rank in latest.ranks),
             priority=PRIORITIES[scheduling.priority],
             preemptible=scheduling.preemptible,
-            started_at=started_at,
-            ends_at=None if duration is None else started_at + duration * 1000,
+            started_at=_started_at(run),
+            ends_at=None if limit is None else limit + int(self._grace_seconds * 1000),
             ending_for=known.ending_for if known else None,
         )
 
@@ -359,6 +358,17 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("on cluster %s", self.cluster.name, exc_info=task.exception())
+
+
+def _started_at(run: Run) -> int:
+    """When a run began to run; for one that is starting, when it got its place."""
+    return run.latest.started_at or run.updated_at
+
+
+def _limit(run: Run) -> int | None:
+    """When a run's maximum duration is over, in milliseconds; None if it has none."""
+    duration = run.spec.scheduling.max_duration_seconds
+    return None if duration is None else _started_at(run) + duration * 1000
 
 
 def _waiting(run: Run) -> Waiting:
