@@ -307,7 +307,7 @@ def test_a_cluster_shows_who_uses_it_and_who_waits(server: Server) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "query ($x: GetSecretsInput!) { getSecrets(getSecretsData: $x) { id name } }",
+        "query ($x: GetInferenceDeploymentsInput!) { getInferenceDeployments(getInferenceDeploymentsData: $x) { id name } }",
         "mutation ($x: CreateFinetuneInput!) { createFinetune(createFinetuneData: $x) { id name whatever } }",
     ],
 )
