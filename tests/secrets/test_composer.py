@@ -18,7 +18,7 @@ PYTHON = os.environ.get("MCLI_TEST_COMPOSER", "")
 @pytest.mark.skipif(not PYTHON, reason="MCLI_TEST_COMPOSER names no Python that has Composer")
 @pytest.mark.timeout(300)
 def test_a_composer_training_shows_its_progress_in_the_metadata_of_its_run(machine: PlatformOfTests) -> None:
-    program = Path(__file__).with_name("composer_training.py")
+    program = Path(__file__).parents[2] / "examples" / "composer_training.py"
     # The client is to be the one Composer brings, not the one under test
     run = create_run(
         RunConfig(name="composer", image="mosaicml/composer", command=f"env -u PYTHONPATH {PYTHON} {program}")

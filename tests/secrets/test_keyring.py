@@ -45,7 +45,7 @@ def test_what_was_changed_or_moved_to_another_owner_is_not_opened() -> None:
 
 @pytest.mark.parametrize("text", ["", "short", "not/base64!", "AAAA"])
 def test_what_is_no_key_is_refused_and_not_repeated(text: str) -> None:
-    with pytest.raises(KeyringError, match="^MAPI_SECRET_KEY must hold keys") as caught:
+    with pytest.raises(KeyringError, match=r"^MAPI_SECRET_KEY must hold keys") as caught:
         Keyring.parse(text, "MAPI_SECRET_KEY")
     assert not text or text not in str(caught.value)
 
@@ -60,5 +60,13 @@ def test_a_token_that_was_made_up_is_none() -> None:
     tokens = RunTokens(keyring(OLD))
     token = tokens.issue(ExecutionId("a", 0))
     others = RunTokens(keyring(NEW)).issue(ExecutionId("a", 0))
-    for made_up in (others, token.replace("run.a.0", "run.a.1"), token[:-1], token + "é", "run..", "run.a.0.", ""):
+    for made_up in (
+        others,
+        token.replace("run.a.0", "run.a.1"),
+        token[:-1],
+        token + "é",
+        "run..",
+        "run.a.0.",
+        "",
+    ):
         assert tokens.execution(made_up) is None

@@ -138,7 +138,10 @@ def test_of_two_secrets_for_one_variable_the_younger_wins() -> None:
         ({}, "must have exactly one of envVarSecret"),
         ("envVarSecret", "must be an object"),
         ({"envVarSecret": {}, "sshSecret": {}}, "it has ['envVarSecret', 'sshSecret']"),
-        ({"envSecret": {"name": "a", "value": HIDDEN}}, "envSecret is no kind of secret; did you mean envVarSecret"),
+        (
+            {"envSecret": {"name": "a", "value": HIDDEN}},
+            "envSecret is no kind of secret; did you mean envVarSecret",
+        ),
         ({"envVarSecret": HIDDEN}, "envVarSecret must be an object"),
         ({"mountedSecret": {"value": HIDDEN}}, "mountedSecret.name: None"),
         ({"mountedSecret": {"name": "Mine", "value": HIDDEN}}, "mountedSecret.name: 'Mine' is not accepted"),

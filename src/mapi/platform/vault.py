@@ -97,20 +97,17 @@ class Vault:
         return await asyncio.to_thread(lambda: tuple(map(self._unseal, sealed)))
 
     def _refuse_conflicts(self, owner_id: str, new: NewSecret) -> None:
-        kind, place = new.kind, new.metadata.get(new.kind.location or "")
+        kind, location = new.kind, new.kind.location or ""
+        path = new.metadata.get(location, "") if kind.type is not SecretType.ENV_VAR else ""
         if new.name in self._sealed[owner_id]:
             raise Conflict(
                 f"a secret named {new.name!r} exists already; delete it first, or choose another name"
             )
         for other in self.find(owner_id):
             if kind.single and other.type is kind.type:
-                raise Conflict(
-                    f"there is a {kind.type.value} secret already, and only one is accepted: {other.name}"
-                )
-            if place is not None and place in other.metadata.values():
-                raise Conflict(
-                    f"{kind.input}.metadata.{kind.location}: {place} is taken by secret {other.name!r}"
-                )
+                raise Conflict(f"only one {kind.type.value} secret is accepted, and there is {other.name!r}")
+            if path and path in other.metadata.values():
+                raise Conflict(f"{kind.input}.metadata.{location}: {path} is taken by secret {other.name!r}")
 
     def _seal(self, secret: Secret, value: Value) -> SealedSecret:
         return SealedSecret(secret, *self._keyring.seal(_encode(value), _about(secret)))
