@@ -314,7 +314,7 @@ def test_a_cluster_shows_who_uses_it_and_who_waits(server: Server) -> None:
 def test_an_operation_that_is_not_available_is_named(server: Server, query: str) -> None:
     code, kind, message = server.error(query)
     assert (code, kind) == (501, "NotImplementedHere")
-    assert re.search("getSecrets|createFinetune", message)
+    assert re.search("getInferenceDeployments|createFinetune", message)
 
 
 @pytest.mark.parametrize(

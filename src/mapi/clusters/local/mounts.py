@@ -11,7 +11,6 @@ import os
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_MOVE, _MS_REC, _MS_SLAVE = 1, 32, 4096, 8192, 16384, 1 << 19
-_MNT_DETACH = 2
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -84,13 +83,10 @@ def _extend(parent: str, mounts: list[tuple[str, str]], scratch: str) -> None:
         os.makedirs(os.path.join(scratch, place), exist_ok=True)
         _mount(source, os.path.join(scratch, place), None, _MS_BIND)
     _mount(None, scratch, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
+    os.chdir(scratch)
+    _mount(scratch, parent, None, _MS_MOVE)
     if parent == "/":
-        os.chdir(scratch)
-        _check(_LIBC.pivot_root(b".", b"."), "pivot_root")
-        _check(_LIBC.umount2(b".", _MNT_DETACH), "umount /")
-        os.chdir("/")
-    else:
-        _mount(scratch, parent, None, _MS_MOVE)
+        os.chroot(".")
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
