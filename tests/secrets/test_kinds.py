@@ -159,7 +159,11 @@ def test_of_two_secrets_for_one_variable_the_younger_wins() -> None:
         ),
         (
             {"mountedSecret": {"name": "a", "value": HIDDEN, "metadata": {"mountPath": "/x/../proc/self"}}},
-            "is the system's own",
+            "has a use of its own in runs",
+        ),
+        (
+            {"mountedSecret": {"name": "a", "value": HIDDEN, "metadata": {"mountPath": "/mnt/config/"}}},
+            "'/mnt/config/' has a use of its own in runs",
         ),
         (
             {"envVarSecret": {"name": "a", "value": HIDDEN, "metadata": {"key": "A-B"}}},

@@ -13,15 +13,19 @@ from typing import Any
 
 import msgspec
 
+from mapi.domain.access import TOKEN_PATH
 from mapi.domain.errors import BadRequest
 from mapi.domain.run import Json
+from mapi.domain.runtime import PARAMETERS_MOUNT
 from mapi.domain.secrets import BY_INPUT, Kind, Value
 from mcli.models.secret import SecretType
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _MAX_NAME = 253
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SYSTEM = ("/proc", "/sys", "/dev")
+
+#: Directories of a run that are not for secrets.
+_TAKEN = ("/proc", "/sys", "/dev", PARAMETERS_MOUNT, posixpath.dirname(TOKEN_PATH))
 
 
 class NewSecret(msgspec.Struct, frozen=True):
@@ -92,8 +96,10 @@ def _metadata(kind: Kind, name: str, metadata: Mapping[str, Any]) -> dict[str, s
     ):
         raise BadRequest(f"{field}: {given!r} is no absolute path of a directory, such as /secrets/{name}")
     path = posixpath.normpath(path).replace("//", "/")
-    if any(path == taken or path.startswith(f"{taken}/") for taken in _SYSTEM):
-        raise BadRequest(f"{field}: {given!r} is the system's own; choose another, such as /secrets/{name}")
+    if any(path == taken or path.startswith(f"{taken}/") for taken in _TAKEN):
+        raise BadRequest(
+            f"{field}: {given!r} has a use of its own in runs; choose another, such as /secrets/{name}"
+        )
     return {kind.location: path}
 
 

@@ -37,8 +37,9 @@ def specify(
     root = str(files.private)
     mounted, plain = launch.injection(), launch.injection(root)
     directories = dict.fromkeys(posixpath.dirname(file.path) for file in mounted.files)
+    needed = {files.directory, *files.directory.parents, *log.parents}
     for directory in directories:
-        if {Path(directory)} & {files.directory, *files.directory.parents, *log.parents}:
+        if Path(directory) in needed:
             raise OSError(
                 f"a secret would hide {directory}, where the platform keeps this run; mount it elsewhere"
             )
