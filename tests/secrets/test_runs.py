@@ -236,7 +236,7 @@ def test_where_nothing_can_be_mounted_the_variables_name_the_real_files(without_
         "cat $SECRET_PATH_FILE $OCI_CONFIG_FILE; echo $OCI_CLI_KEY_FILE; stat -c %a $OCI_CLI_KEY_FILE;"
         "stat -c %a ${SECRET_PATH_FILE%/secrets/*}; until [ -e go ]; do sleep 0.02; done"
     )
-    wait_until(lambda: "700" in get_run_logs(run) if get_run(run).started_at else False, "it runs")
+    wait_until(lambda: get_run_logs(run).endswith("\n700\n") if get_run(run).started_at else False, "it runs")
     private = work_directory(run).parent / "private"
     key = private / "secrets/oci/key_file"
     assert get_run_logs(run).splitlines() == [f"{HIDDEN}key_file={key}", str(key), "400", "700"]

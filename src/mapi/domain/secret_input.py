@@ -71,7 +71,7 @@ def parse_secret(data: Json) -> NewSecret:
 
 
 def _name(name: Any, key: str) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+    if not isinstance(name, str) or len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise BadRequest(
             f"{key}.name: {name!r} is not accepted; at most {_MAX_NAME} lower-case letters, digits, '-' and "
             "'.', each part beginning and ending with a letter or digit"
