@@ -22,10 +22,12 @@ import uvicorn
 
 from mapi.clusters.local.cluster import LocalCluster
 from mapi.config import Config
+from mapi.domain.access import Endpoints
 from mapi.logs import LogStore
 from mapi.metrics import Metrics
 from mapi.platform import Platform
 from mapi.platform.accounts import new_key
+from mapi.platform.keyring import Keyring, new_key_text
 from mapi.store import Store
 from mapi.web.app import create_app
 from mcli.version import __version__
@@ -36,7 +38,11 @@ log = logging.getLogger("mapi")
 LOCK = "server.lock"
 INFO = "platform.json"
 API_KEY = "api_key"
+KEYRING = "secret_key"
 PORT = "port"
+
+#: Keys of secrets and tokens, for those who keep them elsewhere than in the home directory.
+SECRET_KEY = "MAPI_SECRET_KEY"
 
 _LOCK_TRIES = 20
 
@@ -91,11 +97,20 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
         LocalCluster(name, home / "clusters" / name, settings, logs.path)
         for name, settings in config.clusters.items()
     ]
-    platform = Platform(store, clusters, logs, Metrics(), grace_seconds=config.grace_seconds)
+    endpoints = _endpoints(config, listener)
+    platform = Platform(
+        store,
+        clusters,
+        logs,
+        Metrics(),
+        keyring=_keyring(home / KEYRING),
+        endpoints=endpoints,
+        grace_seconds=config.grace_seconds,
+    )
     await platform.open()
     try:
         key = await _owner_key(platform, home / API_KEY)
-        info = _info(config, listener, key)
+        info = _info(config, endpoints, key)
         server = _Server(
             uvicorn.Config(
                 create_app(platform),
@@ -191,13 +206,27 @@ async def _owner_key(platform: Platform, path: Path) -> str:
     return key
 
 
-def _info(config: Config, listener: socket.socket, key: str) -> dict[str, str | int]:
+def _keyring(path: Path) -> Keyring:
+    """The keys of secrets and tokens: from the environment, or from a file, made when there is none."""
+    given = os.environ.get(SECRET_KEY)
+    if given:
+        return Keyring.parse(given, SECRET_KEY)
+    if not path.exists():
+        _write_private(path, new_key_text() + "\n")
+    return Keyring.parse(path.read_text(), str(path))
+
+
+def _endpoints(config: Config, listener: socket.socket) -> Endpoints:
     port = listener.getsockname()[1]
     host = f"[{config.host}]" if ":" in config.host else config.host
     base = (config.public_url or f"http://{host}:{port}").rstrip("/")
+    return Endpoints(f"{base}/graphql", f"{base.replace('http', 'ws', 1)}/v1/shell")
+
+
+def _info(config: Config, endpoints: Endpoints, key: str) -> dict[str, str | int]:
     return {
-        "endpoint": f"{base}/graphql",
-        "mint_endpoint": f"{base.replace('http', 'ws', 1)}/v1/shell",
+        "endpoint": endpoints.api,
+        "mint_endpoint": endpoints.mint,
         "api_key": key,
         "home": str(config.home_path),
         "pid": os.getpid(),
@@ -221,4 +250,6 @@ def _write_private(path: Path, text: str) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(descriptor)
     temporary.replace(path)

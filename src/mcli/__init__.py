@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mcli.api.exceptions import RunConfigException as RunConfigException
     from mcli.api.exceptions import RunFailed as RunFailed
     from mcli.api.exceptions import RunStatusNotReached as RunStatusNotReached
+    from mcli.api.organizations import get_organizations as get_organizations
     from mcli.api.runs.annotate import create_run_event as create_run_event
     from mcli.api.runs.annotate import update_run_metadata as update_run_metadata
     from mcli.api.runs.change import delete_run as delete_run
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     from mcli.api.runs.logs import get_run_logs as get_run_logs
     from mcli.api.runs.status import wait_for_run_status as wait_for_run_status
     from mcli.api.runs.status import watch_run_status as watch_run_status
+    from mcli.api.secrets import create_secret as create_secret
+    from mcli.api.secrets import delete_secrets as delete_secrets
+    from mcli.api.secrets import get_secrets as get_secrets
+    from mcli.api.users import get_current_user as get_current_user
+    from mcli.api.users import get_users as get_users
     from mcli.config import initialize as initialize
     from mcli.config import set_api_key as set_api_key
     from mcli.models.cluster import Cluster as Cluster
@@ -63,7 +69,21 @@ if TYPE_CHECKING:
     from mcli.models.run_type import RunType as RunType
     from mcli.models.scheduling_config import ComputeConfig as ComputeConfig
     from mcli.models.scheduling_config import SchedulingConfig as SchedulingConfig
+    from mcli.models.secret import MCLIDatabricksSecret as MCLIDatabricksSecret
+    from mcli.models.secret import MCLIDockerSecret as MCLIDockerSecret
+    from mcli.models.secret import MCLIEnvVarSecret as MCLIEnvVarSecret
+    from mcli.models.secret import MCLIGCPSecret as MCLIGCPSecret
+    from mcli.models.secret import MCLIGitSSHSecret as MCLIGitSSHSecret
+    from mcli.models.secret import MCLIMountedSecret as MCLIMountedSecret
+    from mcli.models.secret import MCLIOCISecret as MCLIOCISecret
+    from mcli.models.secret import MCLIS3Secret as MCLIS3Secret
+    from mcli.models.secret import MCLISFTPSSHSecret as MCLISFTPSSHSecret
+    from mcli.models.secret import MCLISSHSecret as MCLISSHSecret
+    from mcli.models.secret import Secret as Secret
+    from mcli.models.secret import SecretType as SecretType
     from mcli.models.timestamp import Timestamp as Timestamp
+    from mcli.models.user import Organization as Organization
+    from mcli.models.user import User as User
     from mcli.version import __version__ as __version__
 
 #: Where each public name is defined.
@@ -73,12 +93,15 @@ _WHERE = {
         "InstanceTypeUnavailable InvalidArgument KubernetesException MAPIException MCLIConfigError "
         "MCLIException MCLIRunConfigValidationError RunConfigException RunFailed RunStatusNotReached"
     ),
+    "mcli.api.organizations": "get_organizations",
     "mcli.api.runs.annotate": "create_run_event update_run_metadata",
     "mcli.api.runs.change": "delete_run delete_runs start_run start_runs stop_run stop_runs update_run",
     "mcli.api.runs.create": "create_interactive_run create_run",
     "mcli.api.runs.fetch": "get_run get_runs",
     "mcli.api.runs.logs": "follow_run_logs get_run_logs",
     "mcli.api.runs.status": "wait_for_run_status watch_run_status",
+    "mcli.api.secrets": "create_secret delete_secrets get_secrets",
+    "mcli.api.users": "get_current_user get_users",
     "mcli.config": "initialize set_api_key",
     "mcli.models.cluster": "Cluster ClusterDetails",
     "mcli.models.gpu_type": "GPUType",
@@ -91,7 +114,12 @@ _WHERE = {
     "mcli.models.run_status": "RunStatus",
     "mcli.models.run_type": "RunType",
     "mcli.models.scheduling_config": "ComputeConfig SchedulingConfig",
+    "mcli.models.secret": (
+        "MCLIDatabricksSecret MCLIDockerSecret MCLIEnvVarSecret MCLIGCPSecret MCLIGitSSHSecret "
+        "MCLIMountedSecret MCLIOCISecret MCLIS3Secret MCLISFTPSSHSecret MCLISSHSecret Secret SecretType"
+    ),
     "mcli.models.timestamp": "Timestamp",
+    "mcli.models.user": "Organization User",
     "mcli.version": "__version__",
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}
@@ -110,10 +138,21 @@ __all__ = [
     "LogLine",
     "MAPIException",
     "MCLIConfigError",
+    "MCLIDatabricksSecret",
+    "MCLIDockerSecret",
+    "MCLIEnvVarSecret",
     "MCLIException",
+    "MCLIGCPSecret",
+    "MCLIGitSSHSecret",
+    "MCLIMountedSecret",
+    "MCLIOCISecret",
     "MCLIRunConfigValidationError",
+    "MCLIS3Secret",
+    "MCLISFTPSSHSecret",
+    "MCLISSHSecret",
     "Node",
     "ObjectList",
+    "Organization",
     "PaginatedObjectList",
     "Resumption",
     "Run",
@@ -126,19 +165,28 @@ __all__ = [
     "RunStatusNotReached",
     "RunType",
     "SchedulingConfig",
+    "Secret",
+    "SecretType",
     "Timestamp",
+    "User",
     "__version__",
     "create_interactive_run",
     "create_run",
     "create_run_event",
+    "create_secret",
     "delete_run",
     "delete_runs",
+    "delete_secrets",
     "follow_run_logs",
     "get_cluster",
     "get_clusters",
+    "get_current_user",
+    "get_organizations",
     "get_run",
     "get_run_logs",
     "get_runs",
+    "get_secrets",
+    "get_users",
     "initialize",
     "set_api_key",
     "start_run",

@@ -156,3 +156,42 @@ GET_USERS = Operation(
   getUsers(getUsersData: $getUsersData) { id name email organizations { id name } }
 }""",
 )
+
+GET_ALL_USERS = Operation(
+    "getAllUsers",
+    """query GetAllUsers($getAllUsersData: GetUsersInput!) {
+  getAllUsers(getAllUsersData: $getAllUsersData) { id name email organizations { id name } }
+}""",
+)
+
+GET_ALL_ORGANIZATIONS = Operation(
+    "getAllOrganizations",
+    """query GetAllOrganizations($getOrganizationsData: GetOrganizationsInput!) {
+  getAllOrganizations(getOrganizationsData: $getOrganizationsData) { id name }
+}""",
+)
+
+_SECRET = "id name type metadata createdAt"
+
+CREATE_SECRET = Operation(
+    "createSecret",
+    f"""mutation CreateSecret($createSecretData: CreateSecretInput!) {{
+  createSecret(createSecretData: $createSecretData) {{ {_SECRET} }}
+}}""",
+    repeatable=False,
+)
+
+GET_SECRETS = Operation(
+    "getSecrets",
+    f"""query GetSecrets($getSecretsData: GetSecretsInput!) {{
+  getSecrets(getSecretsData: $getSecretsData) {{ {_SECRET} }}
+}}""",
+)
+
+DELETE_SECRETS = Operation(
+    "deleteSecrets",
+    f"""mutation DeleteSecrets($getSecretsData: GetSecretsInput!) {{
+  deleteSecrets(getSecretsData: $getSecretsData) {{ {_SECRET} }}
+}}""",
+    repeatable=False,
+)

@@ -307,14 +307,15 @@ def test_a_cluster_shows_who_uses_it_and_who_waits(server: Server) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "query ($x: GetSecretsInput!) { getSecrets(getSecretsData: $x) { id name } }",
+        "query ($x: GetInferenceDeploymentsInput!) "
+        "{ getInferenceDeployments(getInferenceDeploymentsData: $x) { id name } }",
         "mutation ($x: CreateFinetuneInput!) { createFinetune(createFinetuneData: $x) { id name whatever } }",
     ],
 )
 def test_an_operation_that_is_not_available_is_named(server: Server, query: str) -> None:
     code, kind, message = server.error(query)
     assert (code, kind) == (501, "NotImplementedHere")
-    assert re.search("getSecrets|createFinetune", message)
+    assert re.search("getInferenceDeployments|createFinetune", message)
 
 
 @pytest.mark.parametrize(

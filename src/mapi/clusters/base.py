@@ -18,7 +18,10 @@ from typing import Protocol
 
 import msgspec
 
+from mapi.domain.access import Access, access_injection
 from mapi.domain.run import Allocation, ExecutionId
+from mapi.domain.runtime import Injection
+from mapi.domain.secrets import OpenSecret, injection
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -51,6 +54,7 @@ class Launch(msgspec.Struct, frozen=True):
 
     `placement`: the node name of each rank, by rank. `env`: the user's variables. `parameters`: the text of
     parameters.yaml. `grace_seconds`: how long an ended rank has between the gentle signal and the hard one.
+    `secrets`, `access`: what `injection` makes files and variables of; on disk only if there is no other way.
     """
 
     execution: ExecutionId
@@ -62,6 +66,17 @@ class Launch(msgspec.Struct, frozen=True):
     allocation: Allocation
     placement: tuple[str, ...]
     grace_seconds: float = 30.0
+    secrets: tuple[OpenSecret, ...] = ()
+    access: Access | None = None
+
+    def injection(self, root: str = "") -> Injection:
+        """Return the files and variables of its secrets and its access to the platform.
+
+        Args:
+            root: a directory that stands for `/`, where files cannot be shown at the paths meant for them.
+        """
+        given = access_injection(self.access, root) if self.access else Injection()
+        return given + injection(self.secrets, root)
 
 
 class RankStarted(msgspec.Struct, frozen=True):

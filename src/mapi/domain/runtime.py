@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 #: Where a run finds its parameters, on every cluster that allows a mount.
 PARAMETERS_MOUNT = "/mnt/config"
 PARAMETERS_FILE = "parameters.yaml"
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file of a rank that is not for everybody's eyes, at an absolute path."""
+
+    path: str
+    text: str
+    mode: int
+
+    def __repr__(self) -> str:
+        return f"File({self.path!r})"
+
+
+class Injection(msgspec.Struct, frozen=True):
+    """What a rank is given beside its configuration. Its `repr` has names only."""
+
+    files: tuple[File, ...] = ()
+    env: dict[str, str] = {}
+
+    def __add__(self, other: Injection) -> Injection:
+        return Injection(self.files + other.files, {**self.env, **other.env})
+
+    def __repr__(self) -> str:
+        return f"Injection({[file.path for file in self.files]}, {list(self.env)})"
 
 
 def rank_environment(

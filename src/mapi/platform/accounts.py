@@ -86,9 +86,13 @@ class Accounts:
             if user is None:
                 raise Unauthorized("the API key is not known here: check MOSAICML_API_KEY")
             self._users[user.id] = user
-            known = Caller(user.id, user.name, user.email, user.organization_id)
+            known = _caller(user)
             self._callers[mark] = known
         return known
+
+    def owner(self, user_id: str) -> Caller:
+        """A user as the one who asks, where something of theirs asks for them."""
+        return _caller(self.user(user_id))
 
     def user(self, user_id: str) -> User:
         """A user by id; one that is gone keeps the id as its name."""
@@ -125,3 +129,7 @@ class Accounts:
     def may_see(self, caller: Caller, owner_id: str) -> bool:
         """Runs are seen within an organization, and changed by their owner."""
         return self.user(owner_id).organization_id == caller.organization_id
+
+
+def _caller(user: User) -> Caller:
+    return Caller(user.id, user.name, user.email, user.organization_id)

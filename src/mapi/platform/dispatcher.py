@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from mapi.clusters.base import Cluster, Launch, LaunchFailed, Notice, RankExited, RankStarted, Report
 from mapi.domain import lifecycle
+from mapi.domain.access import Access
 from mapi.domain.outcome import Outcome, failure, outcome
 from mapi.domain.parameters import parameters_yaml
 from mapi.domain.run import Ending, ExecutionId, RankState, Run, now_ms
 from mapi.logs import LogStore
 from mapi.metrics import Metrics
 from mapi.platform.book import RunBook
+from mapi.platform.vault import Vault
 from mapi.scheduling import PRIORITIES, Placed, Wait, Waiting, explain_all, plan
 from mcli.models.run_status import TERMINAL, RunStatus
 
@@ -29,12 +32,22 @@ class Dispatcher:
     """The runs of one cluster that wait or hold a place there."""
 
     def __init__(
-        self, cluster: Cluster, book: RunBook, logs: LogStore, metrics: Metrics, *, grace_seconds: float
+        self,
+        cluster: Cluster,
+        book: RunBook,
+        logs: LogStore,
+        metrics: Metrics,
+        *,
+        vault: Vault,
+        access: Callable[[ExecutionId], Access],
+        grace_seconds: float,
     ) -> None:
         self.cluster = cluster
         self._book = book
         self._logs = logs
         self._metrics = metrics
+        self._vault = vault
+        self._access = access
         self._queue_length = metrics.queue_length.labels(cluster.name)
         self._grace_seconds = grace_seconds
         self._waiting: dict[str, Waiting] = {}
@@ -58,11 +71,10 @@ class Dispatcher:
             self._hold(run)
             self._logs.open(run.execution, run.latest.allocation.nodes)
             self._launched.add(run.execution)
-            launch = self._launch_of(run)
             if run.status is RunStatus.STARTING:
-                await self.cluster.launch(launch)
+                await self._hand_over(run)
             else:
-                await self.cluster.adopt(launch)
+                await self.cluster.adopt(self._launch_of(run))
             if run.latest.ending is not None:
                 await self.cluster.end(run.execution)
             self._arm(run)
@@ -176,8 +188,16 @@ class Dispatcher:
             return
         self._logs.open(run.execution, run.latest.allocation.nodes)
         self._launched.add(run.execution)
+        await self._hand_over(run)
+
+    async def _hand_over(self, run: Run) -> None:
         try:
-            await self.cluster.launch(self._launch_of(run))
+            launch = replace(
+                self._launch_of(run),
+                secrets=await self._vault.unseal(run.owner_id),
+                access=self._access(run.execution),
+            )
+            await self.cluster.launch(launch)
         except Exception as error:
             log.exception("cannot launch %s", run.name)
             self._report(LaunchFailed(run.execution, now_ms(), f"cannot be launched: {error}", system=True))

@@ -13,11 +13,14 @@ from msgspec.structs import replace
 
 from mapi.clusters.base import Cluster
 from mapi.domain import lifecycle
-from mapi.domain.errors import BadRequest, Conflict, NotFound
+from mapi.domain.access import Access, Endpoints
+from mapi.domain.errors import BadRequest, Conflict, NotFound, Unauthorized
 from mapi.domain.identity import IdSource, unique_name
 from mapi.domain.outcome import first_failed
 from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
-from mapi.domain.run import Event, Json, Resumption, Run, now_ms
+from mapi.domain.run import Event, ExecutionId, Json, Resumption, Run, now_ms
+from mapi.domain.secret_input import parse_secret
+from mapi.domain.secrets import Secret
 from mapi.domain.submission import parse_submission
 from mapi.domain.user import Caller, Organization, User
 from mapi.logs import Chunk, LogStore
@@ -25,10 +28,14 @@ from mapi.metrics import Metrics
 from mapi.platform.accounts import Accounts
 from mapi.platform.book import RunBook
 from mapi.platform.dispatcher import Dispatcher
+from mapi.platform.keyring import Keyring
+from mapi.platform.run_tokens import RunTokens
+from mapi.platform.vault import Vault
 from mapi.platform.views import ClusterView, Occupancy, RunPage
 from mapi.scheduling import parse_priority, resolve
 from mapi.store import RunExists, Store
 from mcli.models.run_status import TERMINAL, RunStatus
+from mcli.models.secret import SecretType
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +57,8 @@ class Platform:
         logs: LogStore,
         metrics: Metrics,
         *,
+        keyring: Keyring,
+        endpoints: Endpoints,
         grace_seconds: float,
     ) -> None:
         self.metrics = metrics
@@ -57,8 +66,22 @@ class Platform:
         self._store = store
         self._logs = logs
         self._book = RunBook(store, metrics)
+        self._vault = Vault(store, keyring)
+        self._tokens = RunTokens(keyring)
+
+        def access(execution: ExecutionId) -> Access:
+            return Access(endpoints, self._tokens.issue(execution))
+
         self._dispatchers = {
-            cluster.name: Dispatcher(cluster, self._book, logs, metrics, grace_seconds=grace_seconds)
+            cluster.name: Dispatcher(
+                cluster,
+                self._book,
+                logs,
+                metrics,
+                vault=self._vault,
+                access=access,
+                grace_seconds=grace_seconds,
+            )
             for cluster in clusters
         }
         self._ids = IdSource()
@@ -67,6 +90,7 @@ class Platform:
     async def open(self) -> None:
         """Take over where the last server left off."""
         await self.accounts.open()
+        await self._vault.open()
         active = await self._book.open()
         for name, dispatcher in self._dispatchers.items():
             await dispatcher.open([run for run in active if run.latest.allocation.cluster == name])
@@ -88,8 +112,18 @@ class Platform:
         return self._ready
 
     def authenticate(self, authorization: str) -> Caller:
-        """Return whom an `Authorization` header stands for, or raise `Unauthorized`."""
-        return self.accounts.caller(authorization)
+        """Return whom an `Authorization` header stands for: a user, by a key or by the token of a run.
+
+        Raises:
+            Unauthorized: it stands for nobody, or for a run that is over.
+        """
+        execution = self._tokens.execution(authorization.removeprefix("Bearer ").strip())
+        if execution is None:
+            return self.accounts.caller(authorization)
+        run = self._book.get(execution.run_id)
+        if run is None or run.execution != execution or run.status in TERMINAL:
+            raise Unauthorized("the access token belongs to a run that is over")
+        return self.accounts.owner(run.owner_id)
 
     # -- submitting ------------------------------------------------------------------------------
 
@@ -335,6 +369,32 @@ class Platform:
         )
         await self._book.put(current, [event])
         return event
+
+    # -- secrets ---------------------------------------------------------------------------------
+
+    async def create_secret(self, caller: Caller, data: Json) -> Secret:
+        """Keep a secret, for all later runs of the caller.
+
+        Raises:
+            BadRequest: naming what is missing or wrong.
+            Conflict: if there is such a secret already.
+        """
+        return await self._vault.add(caller.user_id, parse_secret(data))
+
+    def secrets(
+        self,
+        caller: Caller,
+        names: Sequence[str] | None = None,
+        types: Sequence[SecretType] | None = None,
+    ) -> list[Secret]:
+        """The caller's secrets, without their values."""
+        return self._vault.find(caller.user_id, names, types)
+
+    async def delete_secrets(
+        self, caller: Caller, names: Sequence[str] | None, types: Sequence[SecretType] | None
+    ) -> list[Secret]:
+        """Forget secrets of the caller; runs that go on keep what they were given."""
+        return await self._vault.delete(caller.user_id, names, types)
 
     # -- following -------------------------------------------------------------------------------
 

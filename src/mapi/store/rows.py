@@ -8,12 +8,23 @@ import msgspec
 from sqlalchemy import Row
 
 from mapi.domain.run import Event, Json, Resumption, Run, RunSpec
+from mapi.domain.secrets import Secret
 from mcli.models.run_status import RunStatus
+from mcli.models.secret import SecretType
 
 _encode = msgspec.json.Encoder().encode
 _spec = msgspec.json.Decoder(RunSpec).decode
 _resumptions = msgspec.json.Decoder(tuple[Resumption, ...]).decode
 _mapping = msgspec.json.Decoder(dict[str, Json]).decode
+_texts = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class SealedSecret(msgspec.Struct, frozen=True):
+    """A secret as it is kept: its value encrypted, with the key of that id."""
+
+    secret: Secret
+    key_id: str
+    sealed: bytes
 
 
 def run_columns(run: Run) -> dict[str, Any]:
@@ -98,3 +109,26 @@ def event_of(row: Row[Any]) -> Event:
         status=RunStatus(row.status) if row.status else None,
         data=None if row.data is None else _mapping(row.data),
     )
+
+
+def secret_columns(item: SealedSecret) -> dict[str, Any]:
+    """A secret as a row."""
+    secret = item.secret
+    return {
+        "id": secret.id,
+        "owner_id": secret.owner_id,
+        "name": secret.name,
+        "type": secret.type.value,
+        "metadata": _encode(secret.metadata).decode(),
+        "created_at": secret.created_at,
+        "key_id": item.key_id,
+        "sealed": item.sealed,
+    }
+
+
+def secret_of(row: Row[Any]) -> SealedSecret:
+    """The secret a row holds."""
+    secret = Secret(
+        row.id, row.owner_id, row.name, SecretType(row.type), _texts(row.metadata), row.created_at
+    )
+    return SealedSecret(secret, row.key_id, row.sealed)

@@ -9,7 +9,19 @@ Ids sort by time: "newest first" is the order of the primary key, and a page sta
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -80,4 +92,18 @@ events = Table(
     Column("message", Text, nullable=False),
     Column("status", String(16)),
     Column("data", Text),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner_id", String(36), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("type", String(20), nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("key_id", String(16), nullable=False),  # which key of the keyring opens `sealed`
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("owner_id", "name"),
 )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Engine,
     bindparam,
     create_engine,
+    delete,
     event,
     func,
     insert,
@@ -34,8 +35,18 @@ from mapi.domain.query import RunFilter
 from mapi.domain.run import Event, Run
 from mapi.domain.user import Organization, User
 from mapi.store.migrate import migrate
-from mapi.store.rows import event_columns, event_of, run_columns, run_of, spec_columns, state_columns
-from mapi.store.schema import api_keys, events, organizations, runs, users
+from mapi.store.rows import (
+    SealedSecret,
+    event_columns,
+    event_of,
+    run_columns,
+    run_of,
+    secret_columns,
+    secret_of,
+    spec_columns,
+    state_columns,
+)
+from mapi.store.schema import api_keys, events, organizations, runs, secrets, users
 from mapi.store.writer import Writer
 from mcli.models.run_status import TERMINAL, RunStatus
 
@@ -60,6 +71,8 @@ _UPDATE_STATE = (
         }
     )
 )
+_INSERT_SECRET = insert(secrets)
+_DELETE_SECRET = delete(secrets).where(secrets.c.id == bindparam("secret_id"))
 _UPDATE_SPEC = update(runs).where(runs.c.id == bindparam("run_id")).values(spec=bindparam("spec"))
 
 
@@ -150,6 +163,14 @@ class Store:
         """Write one more key of a user, by its digest."""
         row = {"digest": digest, "user_id": user_id, "created_at": at}
         await self._writer.write([(insert(api_keys), row)])
+
+    async def add_secret(self, item: SealedSecret) -> None:
+        """Write a secret."""
+        await self._writer.write([(_INSERT_SECRET, secret_columns(item))])
+
+    async def delete_secrets(self, ids: Iterable[str]) -> None:
+        """Remove secrets, all of them or none."""
+        await self._writer.write([(_DELETE_SECRET, {"secret_id": id_}) for id_ in ids])
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -247,6 +268,11 @@ class Store:
         """Every organization."""
         query = select(organizations).order_by(organizations.c.id)
         return await self.read(lambda c: [Organization(row.id, row.name) for row in c.execute(query)])
+
+    async def secrets(self) -> list[SealedSecret]:
+        """Every secret, oldest first."""
+        query = select(secrets).order_by(secrets.c.id)
+        return await self.read(lambda c: [secret_of(row) for row in c.execute(query)])
 
     def user_of(self, digest: bytes) -> User | None:
         """The user a key belongs to, by the key's digest. Blocks for a moment: callers keep the answer."""

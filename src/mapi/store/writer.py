@@ -16,14 +16,14 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine
-from sqlalchemy.sql.dml import Insert, Update
+from sqlalchemy.sql.dml import Delete, Insert, Update
 
 log = logging.getLogger(__name__)
 
 #: How many writes may share a commit.
 _BATCH = 512
 
-Statement = Insert | Update
+Statement = Insert | Update | Delete
 
 
 class Write(msgspec.Struct):
@@ -92,12 +92,12 @@ class Writer:
 
 
 def _apply(connection: Connection, batch: list[Write]) -> None:
-    """Run a batch as one transaction: the rows of one statement together, new rows before changed ones."""
+    """Run a batch as one transaction: the rows of one statement together, new rows before all others."""
     grouped: dict[Statement, list[dict[str, Any]]] = {}
     for write in batch:
         for statement, row in write.statements:
             grouped.setdefault(statement, []).append(row)
-    for statement in sorted(grouped, key=lambda statement: isinstance(statement, Update)):
+    for statement in sorted(grouped, key=lambda statement: not isinstance(statement, Insert)):
         connection.execute(statement, grouped[statement])
     connection.commit()
 

@@ -1,10 +1,10 @@
-"""`mcli describe`: tell all about one run or cluster."""
+"""`mcli describe`: tell all about one run or cluster, or who you are to the platform."""
 
 from __future__ import annotations
 
 import argparse
 
-from mcli.cli import clusters, runs
+from mcli.cli import clusters, runs, users
 from mcli.cli.output import add_output_argument
 
 EXAMPLES = """\
@@ -16,13 +16,15 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is described."""
-    things = parser.add_subparsers(dest="thing", required=True, metavar="run|cluster")
+    things = parser.add_subparsers(dest="thing", required=True, metavar="run|cluster|me")
     for name, help_line, part in (
         ("run", "all about a run (default: the latest)", runs),
         ("cluster", "all about a cluster (default: the only one)", clusters),
+        ("me", "who you are to the platform", users),
     ):
         description = things.add_parser(name, help=help_line)
-        description.add_argument("name", nargs="?", metavar=name.upper())
+        if name != "me":
+            description.add_argument("name", nargs="?", metavar=name.upper())
         part.add_describe_arguments(description)
         add_output_argument(description, ("text", "json", "yaml"))
         description.set_defaults(describe_thing=part.describe_thing)

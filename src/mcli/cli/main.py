@@ -15,11 +15,12 @@ from importlib import import_module
 #: name → (module in this package, one line of help)
 COMMANDS = {
     "run": ("run", "submit a run, and follow its log"),
-    "get": ("get", "list runs or clusters"),
+    "create": ("create", "keep a secret, for all later runs"),
+    "get": ("get", "list runs, clusters, secrets or users"),
     "logs": ("logs", "show or follow the log of a run"),
-    "describe": ("describe", "tell all about a run or a cluster"),
+    "describe": ("describe", "tell all about a run, a cluster or yourself"),
     "stop": ("stop", "stop runs; they keep their logs and can be restarted"),
-    "delete": ("delete", "delete runs, and stop them first"),
+    "delete": ("delete", "delete runs, and stop them first; delete secrets"),
     "update": ("update", "change how a run queues, while it does"),
     "watchdog": ("watchdog", "retry a run when it fails"),
     "util": ("util", "show what is used, by whom, and who waits"),

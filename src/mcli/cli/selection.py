@@ -123,13 +123,18 @@ def select_to_change(
     if not runs:
         raise MCLIException(f"There are no runs to {verb}")
     if len(runs) > 1 and not args.yes:
-        _confirm(runs, verb)
+        confirm([run.name for run in runs], "runs", verb)
     return runs
 
 
 def add_change_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
     """Add what a command that changes runs needs: which, and how sure."""
     parser.add_argument("what", choices=("run", "runs"), help="what is meant")
+    add_changed_run_arguments(parser, verb)
+
+
+def add_changed_run_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Add which runs, where it has been said that runs are meant."""
     add_run_arguments(parser)
     parser.add_argument("-a", "--all", action="store_true", help=f"{verb} all runs (that pass the filters)")
     parser.add_argument("-y", "--yes", "--force", action="store_true", help="do not ask")
@@ -182,15 +187,20 @@ def _is_meant(run: Run, names: list[str]) -> bool:
     return not names or any(run.name == name or fnmatch.fnmatchcase(run.name, name) for name in names)
 
 
-def _confirm(runs: list[Run], verb: str) -> None:
+def confirm(names: list[str], things: str, verb: str) -> None:
+    """Ask the person whether all of these are meant.
+
+    Raises:
+        MCLIException: they are not, or nobody is there to say so.
+    """
     from mcli.api.exceptions import MCLIException
 
-    question = f"{verb.capitalize()} {len(runs)} runs: {', '.join(run.name for run in runs)}"
+    question = f"{verb.capitalize()} {len(names)} {things}: {', '.join(names)}"
     if not sys.stdin.isatty():
         raise MCLIException(f"{question}? Nobody is there to answer; say yes with -y")
     print(f"{question}? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise MCLIException(f"Nothing was changed; no run is to {verb}")
+        raise MCLIException(f"Nothing was changed; there is nothing to {verb}")
 
 
 def _is_pattern(name: str) -> bool:

@@ -8,7 +8,6 @@ was just launched, one found after a restart, and one whose launcher or supervis
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Coroutine
@@ -18,15 +17,16 @@ from typing import Any
 
 from mapi.clusters.base import Inventory, Launch, LaunchFailed, Notice, RankExited, RankStarted, Report
 from mapi.clusters.local.devices import DevicesTaken, Ledger, RankDevices
-from mapi.clusters.local.environment import MOUNTED, environment_of, inherited
+from mapi.clusters.local.environment import inherited
 from mapi.clusters.local.inventory import discover
 from mapi.clusters.local.launcher import FORCE, STOP
 from mapi.clusters.local.ports import Ports
 from mapi.clusters.local.rank import RankFiles, RankState, read_held, run_directory
 from mapi.clusters.local.settings import LocalSettings
+from mapi.clusters.local.specification import specify
 from mapi.clusters.local.starter import Starter
 from mapi.domain.run import ExecutionId, now_ms
-from mapi.domain.runtime import PARAMETERS_FILE, PARAMETERS_MOUNT
+from mapi.domain.runtime import PARAMETERS_MOUNT
 
 #: How often a rank is handed to a launcher before it is given up.
 _ATTEMPTS = 5
@@ -174,19 +174,15 @@ class LocalCluster:
     def _prepare(self, launch: Launch, number: int, devices: RankDevices) -> _Rank:
         files = RankFiles(self._home, launch.execution, number)
         files.create(devices)
-        specification = {
-            "directory": str(files.directory),
-            "log": str(self._log_path(launch.execution, number)),
-            "command": launch.command,
-            "env": environment_of(launch, number, files, devices, self._environment),
-            "mounted_env": {} if launch.env.keys() & MOUNTED.keys() else MOUNTED,
-            "mount": PARAMETERS_MOUNT,
-            "parameters": launch.parameters,
-            "parameters_file": PARAMETERS_FILE,
-            "grace": launch.grace_seconds,
-            "cpus": devices.cpus,
-        }
-        return _Rank(launch.execution, number, files, specification=json.dumps(specification).encode())
+        specification = specify(
+            launch,
+            number,
+            files,
+            devices,
+            log=self._log_path(launch.execution, number),
+            base=self._environment,
+        )
+        return _Rank(launch.execution, number, files, specification=specification)
 
     def _submit(self, rank: _Rank) -> None:
         """Hand a rank to the launcher, unless the cluster has been closed meanwhile."""

@@ -15,9 +15,6 @@ _OTHER_RUNS = frozenset(
     {"RANK", "LOCAL_RANK", "GLOBAL_RANK", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"}
 )
 
-#: Variables that hold once the parameters are mounted.
-MOUNTED = {"PARAMETERS": f"{PARAMETERS_MOUNT}/{PARAMETERS_FILE}"}
-
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What a run gets of the platform's own environment."""
@@ -29,17 +26,25 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def environment_of(
-    launch: Launch, rank: int, files: RankFiles, devices: RankDevices, base: Mapping[str, str]
+    launch: Launch,
+    rank: int,
+    files: RankFiles,
+    devices: RankDevices,
+    base: Mapping[str, str],
+    *,
+    mounted: bool,
 ) -> dict[str, str]:
     """The variables of one rank: the user's on top, except for what would break into another run's devices.
 
     Args:
         launch: what is to be started.
         rank: which of its ranks.
-        files: the rank's files; `PARAMETERS` names the real one, see `MOUNTED`.
+        files: the rank's files.
         devices: what the rank was handed.
         base: what it gets of the platform's own environment.
+        mounted: whether its files are shown where users expect them, or are only where they really are.
     """
+    injected = launch.injection("" if mounted else str(files.private))
     gpus = ",".join(map(str, devices.gpus))
     return {
         **base,
@@ -51,8 +56,8 @@ def environment_of(
             gpus_per_node=launch.allocation.gpus_per_node,
             master_addr="127.0.0.1",
             master_port=devices.port,
-            parameters_path=str(files.parameters / PARAMETERS_FILE),
-            user=launch.env,
+            parameters_path=f"{PARAMETERS_MOUNT if mounted else files.parameters}/{PARAMETERS_FILE}",
+            user={**injected.env, **launch.env},
         ),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # CUDA's own order is not the one the indices were found in
         "CUDA_VISIBLE_DEVICES": gpus,

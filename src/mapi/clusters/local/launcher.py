@@ -19,7 +19,7 @@ their output, programs that reopen it (`echo … > /dev/stderr`) would cut off a
 
 Only what is small is imported (no pathlib): every supervisor is a copy of this process.
 """
-# ruff: noqa: PTH103, PTH102, PTH112, PTH115, PTH118, PTH123, PTH208, PTH211
+# ruff: noqa: PTH100, PTH103, PTH108, PTH112, PTH118, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ import sys
 import threading
 import time
 from typing import Any
+
+if __name__ == "__main__":  # run by its path: where the package is, Python has not been told
+    sys.path.insert(0, os.path.abspath(f"{__file__}/../../../.."))
+
+from mapi.clusters.local import mounts
 
 STATE_FILE = "state"
 STATE_BLOCK = 4096
@@ -57,8 +62,6 @@ _HANDLED = {STOP, FORCE, signal.SIGCHLD}
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 _PR_SET_CHILD_SUBREAPER = 36
-_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
-_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_MOVE, _MS_REC, _MS_SLAVE = 1, 32, 4096, 8192, 16384, 1 << 19
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -137,6 +140,9 @@ def run_rank(specification: int, nudge: int) -> None:
     drained.start()
     status = supervise(command, spec["grace"])
     drained.join(LEFTOVER_GRACE)
+    for path, *_ in spec["plain"]["files"]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
     code = os.waitstatus_to_exitcode(status)
     outcome = {"code": 128 - code, "signal": -code} if code < 0 else {"code": code}
     write_state(state, {**record, "ended": now_ms(), **outcome})
@@ -222,7 +228,10 @@ def _detach() -> None:
 
 
 def _prepare(spec: dict[str, Any]) -> str | None:
-    """Write and mount the parameters and enter the work directory; return why there is no mount, if so."""
+    """Write and mount the rank's files and enter the work directory; return why there is no mount, if so.
+
+    What is private is in memory only, where this process can have a mount, and in files otherwise.
+    """
     directory = spec["directory"]
     work, config = os.path.join(directory, "work"), os.path.join(directory, "config")
     os.makedirs(work, exist_ok=True)
@@ -231,14 +240,30 @@ def _prepare(spec: dict[str, Any]) -> str | None:
         file.write(spec["parameters"])
     if spec["cpus"]:
         os.sched_setaffinity(0, spec["cpus"])
+    note, way = None, spec["mounted"]
     try:
-        _mount_privately(config, spec["mount"], os.path.join(directory, "mount"))
-        spec["env"].update(spec["mounted_env"])
-        note = None
+        mounts.isolate()
+        mounts.memory(spec["private"], 0o700)
+        _write_private(way["files"])
+        mounts.show(spec["mounts"], os.path.join(directory, "mount"))
     except OSError as error:
         note = f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
+        way = spec["plain"]
+        os.makedirs(spec["private"], mode=0o700, exist_ok=True)
+        _write_private(way["files"])
+    spec["env"] = way["env"]
     os.chdir(work)
     return note and note[:_TEXT]
+
+
+def _write_private(files: list[tuple[str, str, int]]) -> None:
+    for path, text, mode in files:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
 
 
 def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
@@ -257,60 +282,6 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
     )
     os.close(written)
     return command, output
-
-
-def _mount_privately(source: str, target: str, scratch: str) -> None:
-    """Show `source` at `target` to this process and its children only; nothing changes for anyone else.
-
-    Where `target` does not exist, its parent is replaced by a read-only directory (made at `scratch`) with
-    the same entries and one more. It takes its place in one step: on any error the parent is as it was.
-    """
-    _own_mount_namespace()
-    _mount(None, "/", None, _MS_REC | _MS_SLAVE)
-    if os.path.isdir(target):
-        _mount(source, target, None, _MS_BIND)
-        return
-    parent, name = os.path.split(target)
-    entries = [entry for entry in os.scandir(parent) if entry.name != name]
-    os.makedirs(scratch, exist_ok=True)
-    _mount("tmpfs", scratch, "tmpfs", 0, "mode=755")
-    for entry in entries:
-        copy = os.path.join(scratch, entry.name)
-        if entry.is_symlink():
-            os.symlink(os.readlink(entry.path), copy)
-            continue
-        if entry.is_dir():
-            os.mkdir(copy)
-        else:
-            os.close(os.open(copy, os.O_CREAT | os.O_WRONLY))
-        _mount(entry.path, copy, None, _MS_BIND | _MS_REC)
-    os.mkdir(os.path.join(scratch, name))
-    _mount(source, os.path.join(scratch, name), None, _MS_BIND)
-    _mount(None, scratch, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
-    _mount(scratch, parent, None, _MS_MOVE)
-
-
-def _own_mount_namespace() -> None:
-    if _LIBC.unshare(_CLONE_NEWNS) == 0:
-        return
-    user, group = os.getuid(), os.getgid()
-    if _LIBC.unshare(_CLONE_NEWUSER | _CLONE_NEWNS):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "unshare")
-    for name, value in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{user} {user} 1"),
-        ("gid_map", f"{group} {group} 1"),
-    ):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(value)
-
-
-def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    source_, target_, kind_, data_ = (
-        os.fsencode(text) if text else None for text in (source, target, kind, data)
-    )
-    if _LIBC.mount(source_, target_, kind_, ctypes.c_ulong(flags), data_):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), f"mount {target}")
 
 
 def _children(parent: int) -> list[int]:

@@ -5,6 +5,7 @@
     state                   claimed, started, ended: written and locked by its supervisor (launcher.py)
     work/                   where its command runs
     config/parameters.yaml
+    private/                secrets and token, while it runs, where it cannot have them in memory only
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import signal
 import struct
 import time
@@ -91,13 +93,19 @@ class RankFiles:
         """The directory that holds the parameters file."""
         return self.directory / "config"
 
+    @property
+    def private(self) -> Path:
+        """The directory that stands for `/` in the paths of secrets."""
+        return self.directory / "private"
+
     def create(self, devices: RankDevices) -> None:
         """Make the directory, and put down what the rank was handed: a restarted platform must know."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._held.write_bytes(msgspec.json.encode(devices))
 
     def release(self) -> None:
-        """Put down that the rank has nothing any more."""
+        """Put down that the rank has nothing any more, and keep none of its secrets."""
+        shutil.rmtree(self.private, ignore_errors=True)
         self._held.unlink(missing_ok=True)
 
     def inspect(self) -> tuple[int | None, RankState]:

@@ -13,6 +13,7 @@ from typing import Any
 from mapi.domain.errors import BadRequest
 from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
 from mcli.models.run_status import RunStatus
+from mcli.models.secret import SecretType
 
 Input = Mapping[str, Any]
 
@@ -139,6 +140,14 @@ def values_in(filters: Input | None, field: str) -> tuple[str, ...] | None:
     given = (filters or {}).get(field) or {}
     values = given.get("in")
     return None if values is None else tuple(values)
+
+
+def secret_types(filters: Input | None) -> tuple[SecretType, ...] | None:
+    """Return the kinds of secrets a filter lists; None for all of them."""
+    names = values_in(filters, "type")
+    if names is None:
+        return None
+    return tuple(SecretType(_one_of(name, "filters.type", SecretType.__members__)) for name in names)
 
 
 def page_limit(limit: int | None) -> int | None:

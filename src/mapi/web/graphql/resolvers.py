@@ -220,6 +220,31 @@ async def get_all_organizations(context: Context, arguments: Arguments, _: Selec
     ]
 
 
+async def create_secret(context: Context, arguments: Arguments, _: Selection | None) -> list[Wire]:
+    """Keep a secret for the caller's later runs."""
+    secret = await context.platform.create_secret(context.caller, arguments["createSecretData"])
+    return [wire.secret_wire(secret)]
+
+
+async def get_secrets(context: Context, arguments: Arguments, _: Selection | None) -> list[Wire]:
+    """Return the caller's secrets that match."""
+    data = arguments["getSecretsData"]
+    inputs.refuse_entity(data, "getSecrets")
+    filters = data.get("filters")
+    names, types = inputs.values_in(filters, "name"), inputs.secret_types(filters)
+    return [wire.secret_wire(secret) for secret in context.platform.secrets(context.caller, names, types)]
+
+
+async def delete_secrets(context: Context, arguments: Arguments, _: Selection | None) -> list[Wire]:
+    """Forget the caller's secrets that match."""
+    data = arguments["getSecretsData"]
+    inputs.refuse_entity(data, "deleteSecrets")
+    filters = data.get("filters")
+    names, types = inputs.values_in(filters, "name"), inputs.secret_types(filters)
+    deleted = await context.platform.delete_secrets(context.caller, names, types)
+    return [wire.secret_wire(secret) for secret in deleted]
+
+
 @asynccontextmanager
 async def _closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
     """Let go of what produces `items` as soon as nobody reads them, not when the garbage is collected."""
@@ -290,6 +315,9 @@ RESOLVERS: dict[str, Resolver] = {
     "getAllUsers": get_all_users,
     "getUsers": get_users,
     "getAllOrganizations": get_all_organizations,
+    "createSecret": create_secret,
+    "getSecrets": get_secrets,
+    "deleteSecrets": delete_secrets,
 }
 
 #: Subscriptions.

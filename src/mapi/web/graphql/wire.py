@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from mapi.domain.run import Event, RankState, Resumption, Run
+from mapi.domain.secrets import Secret
 from mcli.models.run_status import RunStatus
 
 #: Fields of a submitted configuration that a client cannot read as null.
@@ -265,4 +266,15 @@ def event_wire(event: Event) -> dict[str, Any]:
         "eventType": event.type,
         "eventData": event.data or {},
         "updatedAt": timestamp(event.at),
+    }
+
+
+def secret_wire(secret: Secret) -> dict[str, Any]:
+    """Return a secret in the shape of the schema's `Secret`: all but its value."""
+    return {
+        "id": secret.id,
+        "name": secret.name,
+        "type": secret.type.value,
+        "metadata": secret.metadata,
+        "createdAt": timestamp(secret.created_at),
     }
