@@ -346,7 +346,7 @@ def test_a_client_that_reads_slowly_does_not_fill_the_servers_memory() -> None:
         async def watch_status(self, caller: Caller, run_name: str) -> AsyncIterator[RunStatus]:
             while True:
                 self.produced += 1
-                yield S.RUNNING
+                yield S.RUNNING if self.produced % 2 else S.TERMINATING
 
     platform = Endless()
     said: list[Message] = []
