@@ -27,6 +27,7 @@ from mapi.logs import LogStore
 from mapi.metrics import Metrics
 from mapi.platform import Platform
 from mapi.platform.accounts import new_key
+from mapi.platform.answers import Answers
 from mapi.store import Store
 from mapi.web.app import create_app
 from mcli.version import __version__
@@ -38,6 +39,9 @@ LOCK = "server.lock"
 INFO = "platform.json"
 API_KEY = "api_key"
 PORT = "port"
+
+#: Which submissions were answered: see `mapi.platform.answers`.
+ANSWERED = "answered"
 
 _LOCK_TRIES = 20
 
@@ -92,7 +96,8 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
         LocalCluster(name, home / "clusters" / name, settings, logs.path)
         for name, settings in config.clusters.items()
     ]
-    platform = Platform(store, clusters, logs, Metrics(), grace_seconds=config.grace_seconds)
+    answers = Answers(home / ANSWERED)
+    platform = Platform(store, clusters, logs, Metrics(), answers, grace_seconds=config.grace_seconds)
     await platform.open()
     try:
         key = await _owner_key(platform, home / API_KEY)
