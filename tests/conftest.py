@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,16 @@ class PlatformOfTests:
 
     def stop_runs(self) -> None:
         """Stop what still runs or waits, so that the next test finds room."""
-        from mcli import get_runs, stop_runs, wait_for_run_status
+        from mcli import RunFailed, get_runs, stop_runs, wait_for_run_status
+        from mcli.api.exceptions import RunStatusNotReached
 
         if embedded.find() is None:
             return
         active = get_runs(statuses=ACTIVE, limit=500, timeout=60)
         stop_runs(active, timeout=60)
         for run in active:
-            wait_for_run_status(run, "STOPPED", timeout=60)
+            with suppress(RunStatusNotReached, RunFailed):  # it ended by itself before it was stopped
+                wait_for_run_status(run, "STOPPED", timeout=60)
 
 
 ACTIVE = [status for status in RunStatus if not status.is_terminal() and status is not RunStatus.UNKNOWN]
