@@ -22,16 +22,21 @@ futures = [create_run(config, future=True) for _ in range(60)]
 """
 
 
-@pytest.fixture
-def lab(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[PlatformOfTests]:
-    """A platform of each test's own: what follows a crash is not for others."""
+@pytest.fixture(scope="module")
+def _shaky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
     platform = PlatformOfTests(tmp_path_factory.mktemp("shaky"), PRETEND)
-    platform.use(monkeypatch)
     yield platform
-    platform.stop_runs()
-    embedded.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        platform.use(patch)
+        embedded.stop()
+
+
+@pytest.fixture
+def lab(_shaky: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformOfTests]:
+    """A platform and clients of these tests' own: what follows a crash is not for others."""
+    _shaky.use(monkeypatch)
+    yield _shaky
+    _shaky.stop_runs()
 
 
 @pytest.fixture

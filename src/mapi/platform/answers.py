@@ -52,7 +52,7 @@ class Answers:
         self._begin_file()
 
     def note(self, run_id: str) -> None:
-        """Note that a submission is answered."""
+        """Note that a submission is about to be answered."""
         if self._file is None:
             return
         os.write(self._file, f"{run_id}\n".encode())

@@ -50,9 +50,10 @@ class GraphQLOverHTTP:
             answer = _encode(envelope(await execute(parse_request(data), context)))
         except Exception as error:
             answer = _encode(error_envelope(error))
-        await _respond(send, 200, answer)
         for run_id in accepted:
+            # Before the answer: a client that is woken by it can be the end of this process
             self._platform.answered(run_id)
+        await _respond(send, 200, answer)
 
 
 async def _respond(send: Send, status: int, body: bytes) -> None:
