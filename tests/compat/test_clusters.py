@@ -52,7 +52,7 @@ def test_utilization_says_who_runs_and_who_waits_for_what(client: Published) -> 
         assert "waiting for 16 GPUs of type a100_80gb on lab" in client(f"{queued}[0].reason")
 
 
-@shows("get_users")
+@shows("get_users", on=ALL)
 def test_users_are_listed(client: Published) -> None:
     client("from mcli.api.users.api_get_users import get_users")
     assert client("[u.email.count('@') for u in get_users()]") == [1]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.compat.calls import LATER, LATEST, V5, V6, V8, shows
+from tests.compat.calls import ALL, LATER, LATEST, V3, V5, V6, V8, shows
 from tests.compat.published import Output, Published
 
 GPUS = {"gpu_type": "a100_80gb", "gpu_num": 16}
@@ -158,7 +158,7 @@ def test_an_active_run_is_updated(client: Published) -> None:
     assert "ETA" in done(client.cli("get", "runs", name)).out.upper() or client.version == V5
 
 
-@shows("mcli diff run", on=(V8,))
+@shows("mcli diff run", on=LATEST)
 def test_two_runs_are_compared(client: Published) -> None:
     first, second = client.finished("echo first"), client.finished("echo second")
     text = done(client.cli("diff", "run", first, second)).text
@@ -187,17 +187,27 @@ def test_utilization_shows_the_queue_and_its_reasons(client: Published) -> None:
     assert "waiting for 16 GPUs" in queued
 
 
-@shows("mcli describe me", on=(V8,))
+@shows("mcli describe me", on=LATEST)
 def test_the_user_is_described(client: Published) -> None:
     assert "- default (" in done(client.cli("describe", "me")).text
 
 
-@shows("mcli get deployments", refused="not available on this platform")
+@shows("mcli run -f", "mcli logs", "mcli get runs", "mcli get clusters", "mcli util", on=(V3,))
+def test_the_first_command_line_still_works(client: Published) -> None:
+    assert "mcli logs published-cli-" in done(client.cli("run", "-f", client.file("run.yaml", CONFIG))).text
+    name = client.finished("echo hello")
+    assert done(client.cli("logs", name)).out == "hello\n"
+    assert name in done(client.cli("get", "runs")).text
+    assert "lab LOCAL" in done(client.cli("get", "clusters")).text
+    assert "lab 8xa100_80gb" in done(client.cli("util")).text
+
+
+@shows("mcli get deployments", on=ALL, refused="not available on this platform")
 def test_what_is_not_here_is_an_error(client: Published) -> None:
     failed(client.cli("get", "deployments"), "Error 501", "not available on this platform")
 
 
-@shows("mcli get finetuning-runs", on=(V5,), refused="not available on this platform")
+@shows("mcli get finetuning-runs", on=(V5, V6), refused="not available on this platform")
 def test_finetuning_is_not_here(client: Published) -> None:
     failed(client.cli("get", "finetuning-runs"), "Error 501", "not available on this platform")
 

@@ -93,7 +93,7 @@ def test_the_one_container_has_a_name(client: Published) -> None:
 @shows("get_run_logs(container='MODEL')", refused="a run has one container")
 def test_there_is_no_second_container(client: Published) -> None:
     client.finished("echo here")
-    with pytest.raises(ClientError, match="MODEL.* is not known"):
+    with pytest.raises(ClientError, match=r"MODEL.* is not known"):
         client("''.join(get_run_logs(run, container='MODEL'))")
 
 

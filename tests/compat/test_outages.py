@@ -10,9 +10,9 @@ import pytest
 
 import mcli
 from mcli import embedded
-from tests.compat.calls import V8, shows
+from tests.compat.calls import V3, V5, V6, V8, shows
 from tests.compat.proxy import Wire
-from tests.compat.published import Published
+from tests.compat.published import ClientError, Published
 from tests.conftest import PRETEND, PlatformOfTests, wait_until
 
 STORM = """
@@ -85,18 +85,35 @@ def wire(lab: PlatformOfTests) -> Iterator[Wire]:
     wire.close()
 
 
-@shows("follow_run_logs after a cut wire", on=(V8,))
-def test_a_follower_goes_on_at_the_byte_when_the_wire_is_cut(
-    client: Published, wire: Wire, tmp_path: Path
-) -> None:
+@pytest.fixture
+def follower(client: Published, wire: Wire, tmp_path: Path) -> Iterator[Published]:
+    """The same client at the other end of a wire that can be cut, in the middle of a log."""
     follower = client.with_environment(tmp_path, MOSAICML_API_ENDPOINT=wire.endpoint)
+    follower.create("for n in $(seq 40); do echo line $n; sleep 0.05; done")
+    follower("log = follow_run_logs(run); seen = next(log)")
+    yield follower
+    follower.close()
+
+
+@shows("follow_run_logs", on=(V8,))
+def test_a_follower_goes_on_at_the_byte_when_the_wire_is_cut(follower: Published, wire: Wire) -> None:
+    before = wire.connections
+    wire.cut()
+    follower("seen += ''.join(log)")
+    assert follower("seen") == "".join(f"line {n}\n" for n in range(1, 41))
+    assert wire.connections > before
+
+
+@pytest.mark.parametrize("client", [V3, V5, V6], indirect=True)
+def test_an_older_follower_is_told_when_the_wire_is_cut_and_can_begin_again(
+    follower: Published, wire: Wire, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name = follower("run.name")
+    wire.cut()
+    with pytest.raises(ClientError, match=r"ConnectionClosed|TransportConnectionFailed"):
+        follower("''.join(log)")
+    again = follower.with_environment(tmp_path_factory.mktemp("again"))
     try:
-        follower.create("for n in $(seq 40); do echo line $n; sleep 0.05; done")
-        follower("log = follow_run_logs(run); seen = next(log)")
-        before = wire.connections
-        wire.cut()
-        follower("seen += ''.join(log)")
-        assert follower("seen") == "".join(f"line {n}\n" for n in range(1, 41))
-        assert wire.connections > before
+        assert again("''.join(follow_run_logs(name))", name=name).endswith("line 40\n")
     finally:
-        follower.close()
+        again.close()

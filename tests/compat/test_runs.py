@@ -21,7 +21,7 @@ def test_a_run_is_created_and_waited_for(client: Published) -> None:
     assert uid and created.endswith("+00:00")
 
 
-@shows("RunConfig.from_file")
+@shows("RunConfig.from_file", "create_run(compute=…, metadata=…)")
 def test_a_configuration_is_read_from_a_file_and_comes_back(client: Published) -> None:
     content = {
         "name": "published-file",
@@ -42,6 +42,23 @@ def test_a_configuration_is_read_from_a_file_and_comes_back(client: Published) -
     assert client("run.metadata") == content["metadata"]
     assert client("run.gpus, run.gpu_type, run.cluster, run.node_count") == [8, "a100_80gb", "lab", 1]
     assert client("run.max_retries, run.max_duration, run.priority.lower()") == [1, 2, "low"]
+
+
+@shows("RunConfig.from_file", on=(V3,))
+def test_the_first_configurations_are_still_read(client: Published) -> None:
+    content = {
+        "run_name": "published-first",
+        "image": "bash",
+        "gpu_type": "a100_80gb",
+        "gpu_num": 8,
+        "cluster": "lab",
+        "env_variables": [{"key": "GREETING", "value": "hi"}],
+        "parameters": {"lr": 0.1},
+        "command": 'echo "$GREETING"; cat $PARAMETERS',
+    }
+    client("run = create_run(RunConfig.from_file(path))", path=client.file("run.yaml", content))
+    assert client("''.join(follow_run_logs(run))") == "hi\nlr: 0.1\n"
+    assert client("run.config.gpu_num, run.config.gpu_type, run.config.cluster") == [8, "a100_80gb", "lab"]
 
 
 @shows("create_run(future=True)", on=ALL)
@@ -142,7 +159,14 @@ def test_runs_are_listed_by_user(client: Published) -> None:
     assert client("len(get_runs([name], user_emails=['else@where']))") == 0
 
 
-@shows("get_runs(all_users=True)", "get_runs(run_types=…)", on=LATEST)
+@shows("get_runs(run_types=…)")
+def test_runs_are_listed_by_type(client: Published) -> None:
+    name = client.finished("true")
+    assert client("[r.name for r in get_runs([name], run_types=['TRAINING'])]", name=name) == [name]
+    assert client("len(get_runs([name], run_types=['INTERACTIVE']))") == 0
+
+
+@shows("get_runs(all_users=True)", on=LATEST)
 def test_everybodys_runs_are_listed(client: Published) -> None:
     name = client.finished("true")
     assert client(
@@ -191,6 +215,7 @@ def test_runs_are_deleted_active_ones_too(client: Published) -> None:
 @shows("update_run")
 def test_an_active_run_is_updated(client: Published) -> None:
     client.create("sleep 60")
+    client("wait_for_run_status(run, 'RUNNING', timeout=20)")
     client("run = update_run(run, preemptible=True, priority='low', max_retries=3, max_duration=2.0)")
     assert client("run.preemptible, run.priority.lower(), run.max_retries") == [True, "low", 3]
     client("run = update_run(run, retry_on_system_failure=True)")

@@ -22,7 +22,8 @@ def test_every_status_has_one_that_the_client_knows() -> None:
 def test_an_image_that_could_not_be_had_is_a_failure_with_the_reason_the_client_knows() -> None:
     run, history = created()
     events = list(history)
-    for status, reason in ((S.SCHEDULED, None), (S.QUEUED, "wait"), (S.STARTING, None), (S.FAILED_PULL, "no x")):
+    reasons = {S.SCHEDULED: None, S.QUEUED: "wait", S.STARTING: None, S.FAILED_PULL: "no such image"}
+    for status, reason in reasons.items():
         run, event = lifecycle.advance(run, status, at=BEGIN + 5, reason=reason)
         events.append(event)
     assert ALL_STATUSES.run(run) is run
