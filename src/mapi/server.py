@@ -27,6 +27,7 @@ from mapi.logs import LogStore
 from mapi.metrics import Metrics
 from mapi.platform import Platform
 from mapi.platform.accounts import new_key
+from mapi.platform.answers import Answers
 from mapi.platform.keyring import Keyring, new_key_text
 from mapi.store import Store
 from mapi.web.app import create_app
@@ -43,6 +44,8 @@ PORT = "port"
 
 #: Keys of secrets and tokens, for those who keep them elsewhere than in the home directory.
 SECRET_KEY = "MAPI_SECRET_KEY"
+#: Which submissions were answered: see `mapi.platform.answers`.
+ANSWERED = "answered"
 
 _LOCK_TRIES = 20
 
@@ -103,6 +106,7 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
         clusters,
         logs,
         Metrics(),
+        Answers(home / ANSWERED),
         keyring=_keyring(home / KEYRING),
         endpoints=endpoints,
         grace_seconds=config.grace_seconds,

@@ -88,7 +88,8 @@ def headers(target: Target) -> dict[str, str]:
     return {
         "Authorization": target.api_key,
         "Content-Type": "application/json",
-        "x-mosaicml-client": "mcli",
+        # The published clients say "mcli" here, and are shown fewer statuses
+        "x-mosaicml-client": "mcli-platform",
         "x-mosaicml-client-version": __version__,
     }
 

@@ -358,7 +358,7 @@ def test_a_finished_subscription_leaves_its_connection_for_the_next(platform: Sc
         mcli.get_run_logs("a")
     assert len(platform.inits) == 1
     assert platform.inits[0]["Authorization"] == "the-key"
-    assert platform.inits[0]["x-mosaicml-client"] == "mcli"
+    assert platform.inits[0]["x-mosaicml-client"] == "mcli-platform"
 
 
 def test_an_abandoned_follower_closes_its_connection(platform: ScriptedPlatform) -> None:

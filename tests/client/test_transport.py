@@ -54,7 +54,7 @@ def test_a_request_carries_the_key_as_it_is_and_says_which_client_asks(raw: RawS
     headers, body = raw.requests[0]
     assert headers["Authorization"] == "the-key"
     assert headers["Content-Type"] == "application/json"
-    assert headers["x-mosaicml-client"] == "mcli"
+    assert headers["x-mosaicml-client"] == "mcli-platform"
     assert headers["x-mosaicml-client-version"] == __version__
     assert body.keys() == {"query", "variables"}
 

@@ -51,6 +51,7 @@ class StandIn(Platform):
         self.failure: Exception | None = None
         self.asked: list[tuple[Any, ...]] = []
         self.streams = 0
+        self.told: list[str] = []
         self.is_ready = True
         self._keys: dict[str, Run] = {}
 
@@ -58,6 +59,9 @@ class StandIn(Platform):
         if authorization.removeprefix("Bearer ") != KEY:
             raise Unauthorized(f"API key {authorization[:3]!r}… is not known")
         return Caller(ADA.id, ADA.name, ADA.email, ADA.organization_id)
+
+    def answered(self, run_id: str) -> None:
+        self.told.append(run_id)
 
     def ready(self) -> bool:
         return self.is_ready

@@ -134,7 +134,6 @@ def test_numbers_of_any_size_survive(server: Server) -> None:
 def test_unknown_keys_of_a_configuration_reach_the_platform_which_says_what_is_wrong(server: Server) -> None:
     code, kind, message = server.error(CREATE, createRunData={"runInput": configuration(comand="x")})
     assert (code, kind) == (400, "BadRunRequest")
-    assert message.startswith("Bad run request")
     assert "did you mean command" in message
 
 

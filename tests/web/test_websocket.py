@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from mapi.domain import lifecycle
 from mapi.domain.query import LogRequest
 from mapi.domain.run import Run
 from mapi.domain.user import Caller
@@ -350,7 +351,8 @@ def test_a_client_that_reads_slowly_does_not_fill_the_servers_memory() -> None:
         async def watch(self, caller: Caller, run_name: str) -> AsyncIterator[Run]:
             while True:
                 self.produced += 1
-                yield run
+                status = S.RUNNING if self.produced % 2 else S.TERMINATING
+                yield lifecycle.with_latest(run, status=status)
 
     platform = Endless()
     said: list[Message] = []

@@ -2,7 +2,7 @@
 
     MAPIError(code, message)
      ├─ BadRequest 400
-     │   ├─ BadRunRequest            "Bad run request: …", the fields in the user's names
+     │   ├─ BadRunRequest            what is wrong with a configuration, in the user's names
      │   └─ InstanceTypeUnavailable  what was asked for, and what there is
      ├─ Unauthorized 401
      ├─ Forbidden 403
@@ -17,6 +17,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+
+#: How a message ends that names a missing field; the published clients look for it.
+REQUIRED = " is a required field"
 
 
 class MAPIError(Exception):
@@ -41,10 +44,16 @@ class BadRequest(MAPIError):
 
 
 class BadRunRequest(BadRequest):
-    """A run's configuration is incomplete or wrong; lists every problem at once."""
+    """A run's configuration is incomplete or wrong; lists every problem at once.
+
+    What begins with "Bad run request" is taken by the first clients for a list of missing fields, and nothing
+    else of it is shown.
+    """
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("Bad run request: " + "; ".join(problems))
+        text = "; ".join(problems)
+        missing = any(problem.endswith(REQUIRED) for problem in problems)
+        super().__init__(f"Bad run request: {text}" if missing else text)
         self.problems = problems
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mapi.domain.errors import BadRunRequest
+from mapi.domain.errors import REQUIRED, BadRunRequest
 from mapi.domain.run import Compute, Json, RunSpec, Scheduling
 from mcli.models.run_name import RULE, is_legal, legal_name
 
@@ -124,7 +124,7 @@ class _Check:
         value = self._input.get(field)
         if value is None or value == "":
             if required:
-                self.problem(f"{field} is a required field")
+                self.problem(field + REQUIRED)
             return ""
         if not isinstance(value, str):
             self.problem(f"{snake(field)} must be text, not {value!r}")
@@ -152,7 +152,7 @@ class _Check:
     def name(self) -> str:
         name = self.text("runName") or self.text("name")
         if not name:
-            self.problem("runName is a required field")
+            self.problem("runName" + REQUIRED)
         elif not is_legal(name):
             self.problem(f"name {name!r} must be {RULE}; for example {legal_name(name)!r}")
         return name
@@ -164,7 +164,7 @@ class _Check:
         if entrypoint:
             command = f"composer {entrypoint} -f /mnt/config/parameters.yaml"
         if not command:
-            self.problem("command is a required field")
+            self.problem("command" + REQUIRED)
         self.fits("command", command)
         return command
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from mapi.domain.run import ExecutionId
 from mapi.logs.chunks import Chunk, read_chunk
 from mapi.logs.times import TimeIndex
+from mapi.logs.traceback import first_traceback
 from mapi.logs.watcher import Watcher
 
 #: Chunks remembered for other followers at the same place, over all logs.
@@ -137,6 +138,18 @@ class LogStore:
                 return start + inside
             inside += 1
         return start if inside == _LONGEST_CHARACTER else start + inside
+
+    async def first_traceback(self, execution: ExecutionId, rank: int) -> Chunk | None:
+        """Return the first Python traceback in a log, or None. A thread reads: a log can be long."""
+        path = self.path(execution, rank)
+
+        def chunks() -> Iterator[Chunk]:
+            offset, end = 0, _size(path)
+            while chunk := read_chunk(path, _times(path), offset, end):
+                yield chunk
+                offset = chunk.end_offset
+
+        return await asyncio.to_thread(lambda: first_traceback(chunks()))
 
     def forget(self, run_id: str) -> None:
         """Delete every log of a run; its followers complete."""

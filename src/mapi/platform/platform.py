@@ -26,6 +26,7 @@ from mapi.domain.user import Caller, Organization, User
 from mapi.logs import Chunk, LogStore
 from mapi.metrics import Metrics
 from mapi.platform.accounts import Accounts
+from mapi.platform.answers import ADOPTION_MS, Answers
 from mapi.platform.book import RunBook
 from mapi.platform.dispatcher import Dispatcher
 from mapi.platform.keyring import Keyring
@@ -56,6 +57,7 @@ class Platform:
         clusters: Sequence[Cluster],
         logs: LogStore,
         metrics: Metrics,
+        answers: Answers,
         *,
         keyring: Keyring,
         endpoints: Endpoints,
@@ -65,6 +67,7 @@ class Platform:
         self.accounts = Accounts(store)
         self._store = store
         self._logs = logs
+        self._answers = answers
         self._book = RunBook(store, metrics)
         self._vault = Vault(store, keyring)
         self._tokens = RunTokens(keyring)
@@ -91,6 +94,7 @@ class Platform:
         """Take over where the last server left off."""
         await self.accounts.open()
         await self._vault.open()
+        self._answers.open(await self._store.created_without_key(now_ms() - ADOPTION_MS))
         active = await self._book.open()
         for name, dispatcher in self._dispatchers.items():
             await dispatcher.open([run for run in active if run.latest.allocation.cluster == name])
@@ -105,6 +109,7 @@ class Platform:
         for dispatcher in self._dispatchers.values():
             await dispatcher.close()
         self._logs.close()
+        self._answers.close()
         await self._store.close()
 
     def ready(self) -> bool:
@@ -150,6 +155,8 @@ class Platform:
         key = None if idempotency_key is None else f"{caller.user_id}:{idempotency_key}"[:100]
         submission = parse_submission(run_input, run_type=run_type)
         check_metadata(submission.metadata)
+        if key is None and (told_nobody := self._answers.adopt(caller.user_id, run_type, run_input)):
+            return self._book.told(told_nobody.name) or told_nobody
         spec = submission.spec
         priority = parse_priority(spec.scheduling.priority)
         spec = replace(spec, scheduling=replace(spec.scheduling, priority=priority))
@@ -177,6 +184,10 @@ class Platform:
             self._dispatchers[allocation.cluster].enqueue(run)
             return run
         raise Conflict(f"no free name could be found for {spec.name!r}")
+
+    def answered(self, run_id: str) -> None:
+        """Note that the answer to a submission without an idempotency key is on its way to the client."""
+        self._answers.note(run_id)
 
     async def submit_interactive(
         self, caller: Caller, run_input: Mapping[str, Json], seconds: int | None
@@ -417,13 +428,11 @@ class Platform:
         """Yield the bytes of a rank's log: what there is, or with `follow` until the resumption has ended.
 
         Raises:
-            NotFound: if there is no such run.
+            NotFound: if there is no such run, or no traceback where only that is asked for.
             BadRequest: if the resumption has not started (without `follow`), or has no such rank.
         """
         run = await self._visible(caller, request.run_name)
         resumption = _resumption(run, request.resumption)
-        if request.exception_only:
-            raise BadRequest("exceptionOnly is not available: read the log of the failed rank with failed")
         if resumption.started_at is None and not resumption.ranks:
             if not request.follow:
                 what = "has not started" if resumption.status not in TERMINAL else "never started"
@@ -438,6 +447,9 @@ class Platform:
             if not request.follow:
                 return
             self._logs.open(execution, resumption.allocation.nodes)
+        if request.exception_only:
+            yield await self._exception(run, execution, rank)
+            return
         offset = request.offset
         if request.tail is not None and offset == 0:
             offset = self._logs.tail_offset(execution, rank, request.tail)
@@ -447,6 +459,14 @@ class Platform:
         else:
             for chunk in self._logs.read(execution, rank, offset, timestamps=request.timestamps):
                 yield chunk
+
+    async def _exception(self, run: Run, execution: ExecutionId, rank: int) -> Chunk:
+        found = await self._logs.first_traceback(execution, rank)
+        if found is None:
+            raise NotFound(
+                f"the log of rank {rank} of run {run.name} holds no traceback of Python; read all of it"
+            )
+        return found
 
     async def _started(self, run: Run, resumption: Resumption) -> Resumption | None:
         """Wait until a resumption has a place; None if it ended without one."""

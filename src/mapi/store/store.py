@@ -228,6 +228,15 @@ class Store:
 
         return await self.read(one)
 
+    async def created_without_key(self, since: int) -> list[Run]:
+        """Runs made since a moment without an idempotency key, oldest first."""
+        query = (
+            select(runs)
+            .where(runs.c.id >= first_id(since), runs.c.idempotency_key.is_(None))
+            .order_by(runs.c.id)
+        )
+        return await self.read(lambda c: [run_of(row) for row in c.execute(query)])
+
     async def active(self) -> list[Run]:
         """Every run that has not ended, oldest first."""
         going = [status.value for status in RunStatus if status not in TERMINAL]

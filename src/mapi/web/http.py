@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from mapi.domain.errors import BadRequest
 from mapi.platform import Platform
+from mapi.web.dialect import CLIENT_HEADER, dialect_of
 from mapi.web.graphql.execute import envelope, error_envelope, execute, parse_request
 from mapi.web.graphql.resolvers import Context
 
@@ -36,13 +37,22 @@ class GraphQLOverHTTP:
         except BadRequest as error:
             await _respond(send, 400, _encode(error_envelope(error)))
             return
+        accepted: list[str] = []
         try:
-            headers = _headers(scope, b"authorization", b"idempotency-key")
-            caller = self._platform.authenticate(headers.get(b"authorization", ""))
-            context = Context(self._platform, caller, headers.get(b"idempotency-key"))
+            headers = _headers(scope, "authorization", "idempotency-key", CLIENT_HEADER)
+            context = Context(
+                self._platform,
+                self._platform.authenticate(headers.get("authorization", "")),
+                headers.get("idempotency-key"),
+                dialect_of(headers.get(CLIENT_HEADER)),
+                accepted,
+            )
             answer = _encode(envelope(await execute(parse_request(data), context)))
         except Exception as error:
             answer = _encode(error_envelope(error))
+        for run_id in accepted:
+            # Before the answer: a client that is woken by it can be the end of this process
+            self._platform.answered(run_id)
         await _respond(send, 200, answer)
 
 
@@ -96,5 +106,6 @@ async def _read_body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _headers(scope: Scope, *names: bytes) -> dict[bytes, str]:
-    return {name: value.decode("latin-1") for name, value in scope["headers"] if name in names}
+def _headers(scope: Scope, *names: str) -> dict[str, str]:
+    given = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    return {name: value for name, value in given if name in names}

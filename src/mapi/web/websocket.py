@@ -13,6 +13,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from mapi.platform import Platform
+from mapi.web.dialect import ALL_STATUSES, CLIENT_HEADER, dialect_of
 from mapi.web.graphql.execute import envelope, error_entry, parse_request, subscribe
 from mapi.web.graphql.resolvers import Context
 from mapi.web.protocol import (
@@ -67,6 +68,7 @@ class _Connection:
         self._receive = receive
         self._asgi_send = send
         self._authorization: str | None = None
+        self._dialect = ALL_STATUSES
         self._operations: dict[str, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
@@ -91,7 +93,8 @@ class _Connection:
             case Initialize(payload):
                 if self._authorization is not None:
                     raise ProtocolError(TOO_MANY_INITIALIZATIONS, "the connection is initialized already")
-                self._authorization = _authorization(payload)
+                self._authorization = _text_of(payload, "authorization")
+                self._dialect = dialect_of(_text_of(payload, CLIENT_HEADER))
                 await self._say(self._protocol.acknowledge())
             case Subscribe(id, payload):
                 self._begin(id, payload)
@@ -111,7 +114,8 @@ class _Connection:
 
     async def _perform(self, id: str, payload: Any, authorization: str) -> None:
         try:
-            context = Context(self._platform, self._platform.authenticate(authorization))
+            caller = self._platform.authenticate(authorization)
+            context = Context(self._platform, caller, dialect=self._dialect)
             async with aclosing(subscribe(parse_request(payload), context)) as answers:
                 async for data in answers:
                     await self._say(self._protocol.next(id, envelope(data)))
@@ -129,6 +133,6 @@ class _Connection:
             await self._asgi_send(message)
 
 
-def _authorization(payload: dict[str, Any]) -> str:
-    value = next((value for name, value in payload.items() if name.lower() == "authorization"), "")
+def _text_of(payload: dict[str, Any], field: str) -> str:
+    value = next((value for name, value in payload.items() if name.lower() == field), "")
     return value if isinstance(value, str) else ""

@@ -16,6 +16,7 @@ from mapi.domain.query import RunFilter
 from mapi.domain.run import Run
 from mapi.domain.user import Caller, User
 from mapi.platform import Platform
+from mapi.web.dialect import ALL_STATUSES, Dialect
 from mapi.web.graphql import inputs, wire, wire_clusters
 from mapi.web.graphql.projection import Selection
 
@@ -26,11 +27,17 @@ Wire = dict[str, Any]
 
 
 class Context(msgspec.Struct, frozen=True):
-    """Who asks, and whom. `idempotency_key`: the same for every try of one request."""
+    """Who asks, and whom.
+
+    `idempotency_key`: the same for every try of one request. `dialect`: what the client knows. `accepted`:
+    gets the ids of runs that were made without such a key.
+    """
 
     platform: Platform
     caller: Caller
     idempotency_key: str | None = None
+    dialect: Dialect = ALL_STATUSES
+    accepted: list[str] = []
 
 
 Resolver = Callable[[Context, Arguments, Selection | None], Awaitable[Any]]
@@ -48,7 +55,8 @@ async def _runs_wire(
         selection: what is asked of the root field.
         below: the fields between the root field and its runs.
     """
-    platform, caller = context.platform, context.caller
+    platform, caller, dialect = context.platform, context.caller, context.dialect
+    runs = [dialect.run(run) for run in runs]
     with_history = selection is not None and (
         selection.selects(*below, "details", "lifecycle")
         or selection.selects(*below, "details", "formattedRunEvents")
@@ -63,7 +71,7 @@ async def _runs_wire(
             run,
             email=emails.get(run.owner_id, run.owner_id),
             reason=reasons[run.id],
-            history=histories.get(run.id, ()),
+            history=dialect.history(histories.get(run.id, ())),
         )
         for run in runs
     ]
@@ -78,6 +86,8 @@ async def create_run(context: Context, arguments: Arguments, selection: Selectio
         inputs.json_object(data["runInput"], "runInput"),
         idempotency_key=context.idempotency_key,
     )
+    if context.idempotency_key is None:
+        context.accepted.append(run.id)
     return await _runs_wire(context, [run], selection)
 
 
@@ -90,6 +100,7 @@ async def create_interactive_run(
     run = await context.platform.submit_interactive(
         context.caller, inputs.json_object(data["runInput"], "runInput"), data.get("seconds")
     )
+    context.accepted.append(run.id)
     return await _runs_wire(context, [run], selection)
 
 
@@ -98,7 +109,7 @@ async def get_runs(context: Context, arguments: Arguments, selection: Selection 
     data = arguments["getRunsData"]
     page = await context.platform.find_runs(
         context.caller,
-        inputs.run_filter(data.get("filters")),
+        context.dialect.filter(inputs.run_filter(data.get("filters"))),
         scope=inputs.scope(data.get("entity")),
         limit=None,
         cursor=None,
@@ -112,7 +123,7 @@ async def get_runs_paginated(context: Context, arguments: Arguments, selection: 
     data = arguments["getRunsPaginatedData"]
     page = await context.platform.find_runs(
         context.caller,
-        inputs.run_filter(data.get("filters")),
+        context.dialect.filter(inputs.run_filter(data.get("filters"))),
         scope=inputs.scope(data.get("entity")),
         limit=inputs.page_limit(data.get("limit")),
         cursor=data.get("cursor") or None,
@@ -132,7 +143,7 @@ def _changing(operation: str, change: Change) -> Resolver:
     """Return the resolver of an operation that changes the runs a filter selects."""
 
     async def resolve(context: Context, arguments: Arguments, selection: Selection | None) -> list[Wire]:
-        selected = inputs.selecting_filter(arguments["getRunsData"], operation)
+        selected = context.dialect.filter(inputs.selecting_filter(arguments["getRunsData"], operation))
         return await _runs_wire(context, await change(context, selected, arguments), selection)
 
     return resolve
@@ -281,9 +292,13 @@ async def watch_run_status(
     """Send a run's status now, and each one it comes to."""
     data = arguments["watchRunStatusInput"]
     inputs.refuse_entity(data, "watchRunStatus")
+    last = None
     async with _closing(context.platform.watch(context.caller, data["name"])) as runs:
         async for run in runs:
-            yield wire.status_name(run.status)
+            shown = context.dialect.status(run.status)
+            if shown is not last:
+                yield wire.status_name(shown)
+            last = shown
 
 
 async def watch_run(

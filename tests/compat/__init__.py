@@ -1,0 +1,1 @@
+"""The published clients, as they are, against this server."""
