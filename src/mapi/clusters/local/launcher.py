@@ -1,6 +1,6 @@
 """The small process that starts ranks, and what each rank's supervisor does.
 
-Run as a script, never through the package, so that a fork of it is cheap: `python -I -S launcher.py FD`.
+Run as a script, without what is installed, so that a fork of it is cheap: `python -I -S launcher.py FD`.
 
     platform ──socket──▶ launcher ──fork──▶ supervisor, one a rank ──posix_spawn──▶ bash -c … ──▶ log file
 
@@ -15,7 +15,7 @@ knows both whether a rank is looked after and by which process, without racing f
 
 Only what is small is imported (no pathlib): every supervisor is a copy of this process.
 """
-# ruff: noqa: PTH103, PTH102, PTH112, PTH115, PTH118, PTH123, PTH208, PTH211
+# ruff: noqa: E402, PTH100, PTH103, PTH102, PTH112, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ import sys
 import time
 from typing import Any
 
+if __name__ == "__main__":  # the package is found from here: `-I` leaves nothing to find it by
+    sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")))
+
+from mapi.clusters.local.shells import Shells
+
 STATE_FILE = "state"
 STATE_BLOCK = 4096
 #: Characters of a text in it: two fit even if each is written as six.
@@ -44,7 +49,7 @@ _A_DAY = 86_400.0
 
 #: A stop, and a stop at once. Blocked everywhere and taken one by one, so that none is lost or comes between.
 STOP, FORCE = signal.SIGTERM, signal.SIGUSR1
-_HANDLED = {STOP, FORCE, signal.SIGCHLD}
+_HANDLED = {STOP, FORCE, signal.SIGCHLD, signal.SIGIO}
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -116,6 +121,7 @@ def run_rank(specification: int, nudge: int) -> None:
         log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         record["started"] = now_ms()
         write_state(state, record)
+        shells = Shells(spec["directory"], spec["env"])
         command = _spawn(spec, log)
     except (OSError, ValueError) as error:
         code = (127 if isinstance(error, FileNotFoundError) else 126) if "started" in record else None
@@ -123,18 +129,26 @@ def run_rank(specification: int, nudge: int) -> None:
         return
     with contextlib.suppress(BrokenPipeError):  # a platform that is away reads the state file when it is back
         os.write(nudge, b"+")
-    status = supervise(command, spec["grace"])
-    code = os.waitstatus_to_exitcode(status)
-    outcome = {"code": 128 - code, "signal": -code} if code < 0 else {"code": code}
+    status = supervise(command, spec["grace"], shells)
+    outcome = {"code": shell_code(status)}
+    if os.WIFSIGNALED(status):
+        outcome["signal"] = os.WTERMSIG(status)
     write_state(state, {**record, "ended": now_ms(), **outcome})
 
 
-def supervise(command: int, grace: float) -> int:
+def shell_code(status: int) -> int:
+    """Return a wait status as a shell reports it: 128 + n for signal n."""
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def supervise(command: int, grace: float, shells: Shells) -> int:
     """Wait until `command` and all it left has ended; end that when told to, or when `command` is gone.
 
     Args:
         command: process id of a direct child.
         grace: seconds between a stop's gentle signal and its hard one.
+        shells: what is to be served as long as `command` runs.
 
     Returns:
         The wait status of `command`.
@@ -146,6 +160,9 @@ def supervise(command: int, grace: float) -> int:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if ended[0] == command:
                     status = ended[1]
+                    shells.close()
+                else:
+                    shells.ended(ended[0], shell_code(ended[1]))
         except ChildProcessError:
             return status or 0
         if status is not None and deadline == math.inf:
@@ -155,10 +172,12 @@ def supervise(command: int, grace: float) -> int:
         if patience <= 0:
             _kill_children()
             patience = 0.05
-        received = signal.sigtimedwait(_HANDLED, min(patience, _A_DAY))
+        received = signal.sigtimedwait(_HANDLED, min(patience, shells.patience(), _A_DAY))
         if received is None:
             continue
-        if received.si_signo == FORCE:
+        if received.si_signo == signal.SIGIO:
+            shells.attend()
+        elif received.si_signo == FORCE:
             deadline = -math.inf
         elif received.si_signo == STOP and deadline == math.inf:
             _terminate_descendants()
