@@ -129,7 +129,7 @@ class Shell(Protocol):
         """Tell the shell how large the terminal is now."""
 
     async def exit_code(self) -> int | None:
-        """Wait until the shell has ended; return its code as a shell reports it, None where it is not known."""
+        """Wait until the shell has ended; return its code, None where it is not known."""
 
     def close(self) -> None:
         """Hang up: the shell is told, and killed if it does not listen."""

@@ -33,8 +33,8 @@ _ENDED, _GOING_AWAY, _REFUSED = 1000, 1001, 1002
 #: The one container a run has.
 _CONTAINER = "MAIN"
 
-#: Seconds after which what was typed is dropped, as terminals do that are full and that nobody reads from.
-_TYPING_PATIENCE = 5.0
+#: Seconds after which a terminal is full for good if it is, and drops what is typed until it is read from.
+_TYPING_PATIENCE = 2.0
 
 #: Seconds for open shells to be told that the platform goes down.
 _GOODBYE = 1.0
@@ -85,11 +85,12 @@ class ShellOverWebSocket:
             ValueError: a frame cannot be understood.
         """
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        caller = self._platform.authenticate(headers.get("authorization", ""))
-        command = _command(headers)
-        first = await _first(receive, MOMENT if command is None else MOMENT_WITH_COMMAND)
+        # Before anything is refused: a client that is closed while it sends its size does not see the reason
+        first = await _first(receive, MOMENT_WITH_COMMAND if "commands" in headers else MOMENT)
         if first is not None and first["type"] == "websocket.disconnect":
             return None
+        caller = self._platform.authenticate(headers.get("authorization", ""))
+        command = _command(headers)
         said = read(first) if first else None
         shell = await self._platform.open_shell(
             caller,
@@ -137,12 +138,16 @@ async def _print(shell: Shell, framing: Framing, send: Send) -> str:
 
 async def _type(shell: Shell, said: UserInput | TerminalSize | None, receive: Receive) -> None:
     """Obey what the client says, and has `said` already, until it leaves."""
+    patience = _TYPING_PATIENCE
     while True:
         match said:
             case UserInput(text):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_TYPING_PATIENCE):
+                try:
+                    async with asyncio.timeout(patience):
                         await shell.write(text.encode())
+                    patience = _TYPING_PATIENCE
+                except TimeoutError:
+                    patience = 0.0
             case TerminalSize():
                 shell.resize(said)
         message = await receive()

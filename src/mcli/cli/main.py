@@ -17,6 +17,8 @@ COMMANDS = {
     "run": ("run", "submit a run, and follow its log"),
     "get": ("get", "list runs or clusters"),
     "logs": ("logs", "show or follow the log of a run"),
+    "connect": ("connect", "open a shell in a run that is running"),
+    "interactive": ("interactive", "hold compute for some hours, and open a shell in it"),
     "describe": ("describe", "tell all about a run or a cluster"),
     "stop": ("stop", "stop runs; they keep their logs and can be restarted"),
     "delete": ("delete", "delete runs, and stop them first"),

@@ -15,7 +15,7 @@ knows both whether a rank is looked after and by which process, without racing f
 
 Only what is small is imported (no pathlib): every supervisor is a copy of this process.
 """
-# ruff: noqa: E402, PTH100, PTH103, PTH102, PTH112, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH100, PTH103, PTH102, PTH112, PTH115, PTH118, PTH120, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 

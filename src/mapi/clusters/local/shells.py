@@ -10,7 +10,6 @@ sits at the terminal any more, whether that is a person's doing or the platform 
 The supervisor waits for signals and for nothing else, so it has the kernel send one (SIGIO) when there is
 something to do at a socket. As launcher.py this is imported by every supervisor: only what is small is.
 """
-# ruff: noqa: PTH118
 
 from __future__ import annotations
 
