@@ -1,6 +1,5 @@
 """Shells as any client meets them: a real server, a real run, a real terminal."""
 
-import os
 import time
 from pathlib import Path
 
@@ -204,7 +203,7 @@ def test_no_descriptor_is_left_of_a_shell(machine: PlatformOfTests) -> None:
     server = Path(f"/proc/{platform.pid}/fd")
 
     def terminals() -> int:
-        return sum("ptmx" in os.readlink(link) for link in server.iterdir() if link.is_symlink())
+        return sum("ptmx" in str(link.readlink()) for link in server.iterdir() if link.is_symlink())
 
     for _ in range(3):
         with Connection(platform, run, command="true") as shell:

@@ -26,7 +26,7 @@ from mcli.models.mint_message import TerminalSize, UserInput
 #: Seconds in which the size of a terminal is expected: where there is a command, only so that this sees
 #: the right size from its start; else so that it is known what the client speaks.
 MOMENT_WITH_COMMAND = 0.05
-MOMENT = 1.0
+MOMENT = 2.0
 
 
 class Framing(Protocol):

@@ -101,18 +101,19 @@ class MintShell:
             headers["Commands"] = json.dumps([command])
         if container is not None:
             headers["Container"] = container
-        opening = connect(
-            f"{self._endpoint}/{quote(self.run_name, safe='')}/{self.rank}",
-            additional_headers=headers,
-            compression=None,
-            open_timeout=_ESTABLISH,
-            close_timeout=1,
-            max_size=None,
-            proxy=None,
-        )
         with ExitStack() as stack:
             try:
-                connection = stack.enter_context(opening)
+                connection = stack.enter_context(
+                    connect(
+                        f"{self._endpoint}/{quote(self.run_name, safe='')}/{self.rank}",
+                        additional_headers=headers,
+                        compression=None,
+                        open_timeout=_ESTABLISH,
+                        close_timeout=1,
+                        max_size=None,
+                        proxy=None,
+                    )
+                )
             except InvalidStatus as error:
                 code = error.response.status_code
                 raise self._failure(

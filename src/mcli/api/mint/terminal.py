@@ -40,7 +40,7 @@ class LocalTerminal:
         os.set_blocking(self._tell, False)
         self._reader = threading.Thread(target=self._read, name="mcli-terminal", daemon=True)
         self._handler = self._watch_size()
-        tty.setraw(self._terminal)
+        tty.setraw(self._terminal, termios.TCSADRAIN)  # what was typed already counts
         self._reader.start()
         return self
 
