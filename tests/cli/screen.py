@@ -8,7 +8,7 @@ import select
 import struct
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +18,7 @@ PATIENCE = 30.0
 class Screen:
     """A program that has a terminal of its own, as in a window of a desktop."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], size: tuple[int, int]) -> None:
+    def __init__(self, command: list[str], environment: Mapping[str, str], size: tuple[int, int]) -> None:
         self._terminal, slave = os.openpty()
         self._slave = slave
         self.resize(*size)

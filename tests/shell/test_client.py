@@ -78,7 +78,7 @@ def test_a_connection_that_is_lost_is_an_error(machine: PlatformOfTests, tmp_pat
 def test_a_platform_that_goes_down_says_so_and_the_run_goes_on(machine: PlatformOfTests) -> None:
     run = running()
     (work,) = machine.home.glob(f"clusters/*/runs/{run.run_uid}/0/0/work")
-    program = Path(sys.executable).with_name("mcli")
+    program = str(Path(sys.executable).with_name("mcli"))
     command = [program, "connect", run.name, "--command", "touch connected; sleep 1000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         wait_until((work / "connected").exists, "it is connected")

@@ -30,7 +30,7 @@ def test_it_is_a_terminal_to_type_at(machine: PlatformOfTests) -> None:
 def test_its_size_is_that_of_the_client_from_the_start_and_after_every_change(
     machine: PlatformOfTests,
 ) -> None:
-    command = "stty size; trap 'stty size; exit' WINCH; while :; do sleep 0.01; done"
+    command = "trap 'stty size; exit' WINCH; stty size; while :; do sleep 0.01; done"
     with Connection(machine.running(), running(), command=command, size=TerminalSize(132, 43)) as shell:
         shell.until("43 132")
         shell.resize(TerminalSize(100, 50))

@@ -10,6 +10,9 @@ header, no sub-protocol. So the first frame decides, by its kind. Before it come
 - whoever names a command speaks MINT: with PLAIN there is no way to name one;
 - whoever says nothing for a moment speaks PLAIN: clients of MINT on a terminal begin with its size.
 
+Measured with published clients: 0.3.0 and 0.5.34, 0.6.42, 0.8.3 without a command send the same headers; the
+latter three send the size within milliseconds, and only where there is a terminal.
+
 Pure: messages of ASGI in and out.
 """
 

@@ -119,9 +119,9 @@ def run_rank(specification: int, nudge: int) -> None:
         _detach()
         record["note"] = _prepare(spec)
         log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        shells = Shells(spec["directory"], spec["env"])
         record["started"] = now_ms()
         write_state(state, record)
-        shells = Shells(spec["directory"], spec["env"])
         command = _spawn(spec, log)
     except (OSError, ValueError) as error:
         code = (127 if isinstance(error, FileNotFoundError) else 126) if "started" in record else None
