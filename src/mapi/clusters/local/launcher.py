@@ -119,7 +119,6 @@ def run_rank(specification: int, nudge: int) -> None:
         _detach()
         record["note"] = _prepare(spec)
         log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        shells = Shells(spec["directory"], spec["env"])
         record["started"] = now_ms()
         write_state(state, record)
         command = _spawn(spec, log)
@@ -127,6 +126,7 @@ def run_rank(specification: int, nudge: int) -> None:
         code = (127 if isinstance(error, FileNotFoundError) else 126) if "started" in record else None
         write_state(state, {**record, "ended": now_ms(), "code": code, "error": str(error)[:_TEXT]})
         return
+    shells = Shells(spec["directory"], spec["env"])  # while the command starts: it need not wait for them
     with contextlib.suppress(BrokenPipeError):  # a platform that is away reads the state file when it is back
         os.write(nudge, b"+")
     status = supervise(command, spec["grace"], shells)

@@ -60,15 +60,11 @@ class Shells:
         self._callers: list[socket.socket] = []
         self._running: dict[int, socket.socket] = {}
         self._overdue: dict[int, float] = {}
-        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with contextlib.suppress(OSError), door(directory) as address:
-            self._door.bind(address)
-            self._door.listen(_BACKLOG)
-        _signal_when_ready(self._door)
+        self._door = _open_door(directory)
 
     def attend(self) -> None:
         """Do what there is to do at the sockets."""
-        while True:
+        while self._door is not None:
             try:
                 caller, _ = self._door.accept()
             except OSError:
@@ -98,7 +94,9 @@ class Shells:
 
     def close(self) -> None:
         """Start no more shells, and tell those there are to end."""
-        self._door.close()
+        if self._door is not None:
+            self._door.close()
+            self._door = None
         for caller in self._callers:
             caller.close()
         self._callers.clear()
@@ -147,6 +145,18 @@ class Shells:
         for number in (signal.SIGHUP, signal.SIGCONT):
             with contextlib.suppress(OSError):
                 os.kill(shell, number)
+
+
+def _open_door(directory: str) -> socket.socket | None:
+    try:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with door(directory) as address:
+            listener.bind(address)
+    except OSError:
+        return None
+    listener.listen(_BACKLOG)
+    _signal_when_ready(listener)
+    return listener
 
 
 def _signal_when_ready(connection: socket.socket) -> None:
