@@ -36,7 +36,7 @@ def test_a_person_types_into_a_run_and_gets_their_terminal_back(mcli: Mcli, desk
         screen.resize(77, 22)
         screen.type("\n")
         screen.until("22 77\r\n")
-        screen.type("echo u''p; sleep 1000\n")
+        screen.type("bash -c 'echo u\"\"p; exec sleep 1000'\n")
         screen.until("up\r\n")
         screen.type("\x03")
         screen.until("^C")

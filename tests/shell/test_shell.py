@@ -46,7 +46,7 @@ def test_a_size_that_no_terminal_has_does_no_harm(machine: PlatformOfTests, size
 
 def test_ctrl_c_interrupts_what_runs_and_not_the_shell(machine: PlatformOfTests) -> None:
     with Connection(machine.running(), running()) as shell:
-        shell.type("echo be''gin; sleep 1000; echo never\n")
+        shell.type("bash -c 'echo be\"\"gin; exec sleep 1000'; echo never\n")
         shell.until("begin\r\n")
         shell.type("\x03")
         shell.until("^C")
