@@ -14,7 +14,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -115,9 +115,10 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
     try:
         key = await _owner_key(platform, home / API_KEY)
         info = _info(config, endpoints, key)
+        application = create_app(platform)
         server = _Server(
             uvicorn.Config(
-                create_app(platform),
+                application,
                 http="httptools",
                 ws="websockets-sansio",
                 lifespan="off",
@@ -126,6 +127,7 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
                 timeout_graceful_shutdown=_GOODBYE,
             ),
             when_ready=lambda: _announce(home / INFO, info, ready_fd),
+            before_shutdown=application.state.shells.close,
         )
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process
@@ -135,11 +137,18 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it answers."""
+    """uvicorn's server, which says when it answers, and when it is about to end its connections."""
 
-    def __init__(self, config: uvicorn.Config, *, when_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        when_ready: Callable[[], None],
+        before_shutdown: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config)
         self._when_ready = when_ready
+        self._before_shutdown = before_shutdown
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -157,6 +166,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._before_shutdown()
+        await super().shutdown(sockets)
 
 
 def _hold(path: Path) -> int:

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import pytest
 
 from mapi.clusters.base import Cluster, Launch, LaunchFailed, Notice, RankExited, RankStarted, Report
+from mapi.domain.errors import Conflict
 from mapi.domain.run import Allocation, ExecutionId
+from mcli.models.mint_message import TerminalSize
 
 DEADLINE = 20.0
 
@@ -315,6 +317,46 @@ class ClusterSuite:
             exited = await stage.exited(launch)
             assert (exited.exit_code, exited.system) == (None, True)
             assert "never started" in (exited.reason or "")
+
+        play(new_stage, scene)
+
+    def test_a_shell_is_where_the_command_is(self, new_stage: Callable[[], Stage]) -> None:
+        async def scene(stage: Stage) -> None:
+            command = "pwd > place; echo up; until [ -e end ]; do sleep 0.01; done"
+            launch = await stage.launch(command, nodes=2, env={"WHO": "me"})
+            await stage.logged(launch, b"up", rank=1)
+            await stage.started(launch, 1)
+            look = "echo $WHO $NODE_RANK; cat $PARAMETERS; [ $(pwd) = $(cat place) ] && touch end; exit 3"
+            shell = await stage.cluster.shell(launch.execution, 1, command=look, size=TerminalSize())
+            printed = b""
+            while data := await shell.read():
+                printed += data
+            assert printed == b"me 1\r\nlr: 0.1\r\n"
+            assert await shell.exit_code() == 3
+            shell.close()
+            assert (await stage.exited(launch, 1)).exit_code == 0
+            with pytest.raises(Conflict, match="rank 1 does not run"):
+                await stage.cluster.shell(launch.execution, 1, command=None, size=TerminalSize())
+            await stage.cluster.end(launch.execution, force=True)
+            await stage.exited(launch, 0)
+
+        play(new_stage, scene)
+
+    def test_a_shell_can_be_opened_after_a_restart(self, new_stage: Callable[[], Stage]) -> None:
+        async def scene(stage: Stage) -> None:
+            launch = await stage.launch("echo up; sleep 1000")
+            await stage.started(launch)
+            await stage.restart()
+            await stage.cluster.adopt(launch)
+            shell = await stage.cluster.shell(launch.execution, 0, command=None, size=TerminalSize(40, 10))
+            await shell.write(b"stty size; exit\n")
+            printed = b""
+            while data := await shell.read():
+                printed += data
+            assert b"10 40\r\n" in printed
+            shell.close()
+            await stage.cluster.end(launch.execution, force=True)
+            await stage.exited(launch)
 
         play(new_stage, scene)
 

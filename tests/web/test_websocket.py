@@ -399,4 +399,4 @@ def test_a_shell_is_refused_with_a_reason(server: Server) -> None:
     with connect(f"ws://127.0.0.1:{server.port}/v1/shell/hello-000000/0") as socket:
         code, reason = Client(socket, TRANSPORT).closed()
     assert code == 1002
-    assert "not available" in reason
+    assert "is not known" in reason

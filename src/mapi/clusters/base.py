@@ -22,6 +22,7 @@ from mapi.domain.access import Access, access_injection
 from mapi.domain.run import Allocation, ExecutionId
 from mapi.domain.runtime import Injection
 from mapi.domain.secrets import OpenSecret, injection
+from mcli.models.mint_message import TerminalSize
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -128,6 +129,28 @@ class Notice(msgspec.Struct, frozen=True):
 Report = RankStarted | RankExited | LaunchFailed | Notice
 
 
+class Shell(Protocol):
+    """A shell on a terminal of its own, in the environment of a rank. It ends with its rank at the latest."""
+
+    async def read(self) -> bytes:
+        """Return what was printed next, as soon as there is any; nothing when the shell has ended.
+
+        What is not read stays with the shell, which waits when the terminal is full.
+        """
+
+    async def write(self, data: bytes) -> None:
+        """Type. Returns when the terminal has taken it all, which it does as fast as it is read from."""
+
+    def resize(self, size: TerminalSize) -> None:
+        """Tell the shell how large the terminal is now."""
+
+    async def exit_code(self) -> int | None:
+        """Wait until the shell has ended; return its code, None where it is not known."""
+
+    def close(self) -> None:
+        """Hang up: the shell is told, and killed if it does not listen."""
+
+
 class Cluster(Protocol):
     """A place that executes runs."""
 
@@ -164,6 +187,21 @@ class Cluster(Protocol):
         """Ask every rank to end: gently, and by force when the grace period is over (`force`: at once).
 
         Returns at once; `RankExited` follows. An unknown execution is no error.
+        """
+
+    async def shell(
+        self, execution: ExecutionId, rank: int, *, command: str | None, size: TerminalSize
+    ) -> Shell:
+        """Start a shell where the command of a rank runs: its environment, directory, files and devices.
+
+        Args:
+            execution: what runs.
+            rank: which of its ranks.
+            command: what the shell is to run; None for an interactive one.
+            size: how large its terminal is.
+
+        Raises:
+            Conflict: the rank does not run, or cannot be reached.
         """
 
     async def sweep(self, keep: Collection[ExecutionId]) -> None:

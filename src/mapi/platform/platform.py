@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from mapi.clusters.base import Cluster
+from mapi.clusters.base import Cluster, Shell
 from mapi.domain import lifecycle
 from mapi.domain.access import Access, Endpoints
 from mapi.domain.errors import BadRequest, Conflict, NotFound, Unauthorized
@@ -35,6 +35,7 @@ from mapi.platform.vault import Vault
 from mapi.platform.views import ClusterView, Occupancy, RunPage
 from mapi.scheduling import parse_priority, resolve
 from mapi.store import RunExists, Store
+from mcli.models.mint_message import TerminalSize
 from mcli.models.run_status import TERMINAL, RunStatus
 from mcli.models.secret import SecretType
 
@@ -481,6 +482,23 @@ class Platform:
                 current = await queue.get()
         return None
 
+    async def open_shell(
+        self, caller: Caller, run_name: str, rank: int, *, command: str | None, size: TerminalSize
+    ) -> Shell:
+        """Start a shell in a rank of one of the caller's runs.
+
+        Raises:
+            NotFound: if the caller has no such run.
+            BadRequest: if the run has no such rank.
+            Conflict: if the run, or the rank, does not run now.
+        """
+        (run,) = await self._mine(caller, RunFilter(names=(run_name,)))
+        run = self._book.get(run.id) or run
+        rank = _checked_rank(run, run.latest, rank)
+        if run.status is not RunStatus.RUNNING:
+            raise Conflict(f"run {run.name} is {run.status}: only one that is RUNNING takes shells")
+        return await self._dispatcher(run).cluster.shell(run.execution, rank, command=command, size=size)
+
     # -- finding ---------------------------------------------------------------------------------
 
     def _dispatcher(self, run: Run) -> Dispatcher:
@@ -562,7 +580,10 @@ def _rank(run: Run, resumption: Resumption, request: LogRequest) -> int:
         if failed is None:
             raise BadRequest(f"no rank of run {run.name} has failed")
         return failed.rank
-    rank = request.rank or 0
+    return _checked_rank(run, resumption, request.rank or 0)
+
+
+def _checked_rank(run: Run, resumption: Resumption, rank: int) -> int:
     nodes = resumption.allocation.nodes
     if not 0 <= rank < nodes:
         raise BadRequest(f"run {run.name} has no node of rank {rank}; it has 0 to {nodes - 1}")

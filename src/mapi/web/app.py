@@ -8,22 +8,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Lifespan
-from starlette.websockets import WebSocket
 
 from mapi.platform import Platform
 from mapi.web.http import GraphQLOverHTTP
+from mapi.web.shell import ShellOverWebSocket
 from mapi.web.websocket import GraphQLOverWebSocket
 from mcli.version import __version__
 
 #: Requests and subscriptions share it: a client derives one from the other.
 GRAPHQL_PATH = "/graphql"
 
-#: The close code a client shows the reason of, and does not try again after.
-_SHELL_REFUSED = 1002
+#: Below it, one URL for each rank of a run.
+SHELL_PATH = "/v1/shell"
 
 
 def create_app(platform: Platform, *, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
     """Return the ASGI application in front of a platform.
+
+    Its `state.shells` is to be closed before its connections are, so that they are told why.
 
     Args:
         platform: the platform, opened by whoever opens the application.
@@ -40,18 +42,16 @@ def create_app(platform: Platform, *, lifespan: Lifespan[Starlette] | None = Non
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(platform.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(
+    shells = ShellOverWebSocket(platform)
+    application = Starlette(
         routes=[
             Route(GRAPHQL_PATH, GraphQLOverHTTP(platform), methods=["POST"]),
             WebSocketRoute(GRAPHQL_PATH, GraphQLOverWebSocket(platform)),
             Route("/healthz", health),
             Route("/metrics", metrics),
-            WebSocketRoute("/v1/shell/{run}/{rank}", _shell),
+            WebSocketRoute(SHELL_PATH + "/{run}/{rank}", shells),
         ],
         lifespan=lifespan,
     )
-
-
-async def _shell(websocket: WebSocket) -> None:
-    await websocket.accept()
-    await websocket.close(_SHELL_REFUSED, "shells are not available on this platform")
+    application.state.shells = shells
+    return application

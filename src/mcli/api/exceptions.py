@@ -5,6 +5,7 @@
      ├─ MCLIRunConfigValidationError     a run configuration that cannot be read or sent
      ├─ InvalidArgument (ValueError)     an argument of a call is not one of the accepted values
      ├─ RunFailed                        the run ended in failure before it reached the awaited status
+     ├─ MintException                    there is no shell to be had in a run, or it was lost
      ├─ RunStatusNotReached              the run ended otherwise without reaching the awaited status
      └─ MAPIException(status, message)   the platform refused, or could not be reached (503)
          ├─ RunConfigException           the run configuration was refused
@@ -77,6 +78,10 @@ class RunStatusNotReached(MCLIException):
 
     def __str__(self) -> str:
         return f"Run {self.run.name} ended as {self.run.status} and never was {self.expected}"
+
+
+class MintException(MCLIException):
+    """There is no shell to be had in a run, or the connection to it was lost."""
 
 
 class MAPIException(MCLIException):

@@ -18,6 +18,8 @@ COMMANDS = {
     "create": ("create", "keep a secret, for all later runs"),
     "get": ("get", "list runs, clusters, secrets or users"),
     "logs": ("logs", "show or follow the log of a run"),
+    "connect": ("connect", "open a shell in a run that is running"),
+    "interactive": ("interactive", "hold compute for some hours, and open a shell in it"),
     "describe": ("describe", "tell all about a run, a cluster or yourself"),
     "stop": ("stop", "stop runs; they keep their logs and can be restarted"),
     "delete": ("delete", "delete runs, and stop them first; delete secrets"),

@@ -25,8 +25,11 @@ from mapi.clusters.local.rank import RankFiles, RankState, read_held, run_direct
 from mapi.clusters.local.settings import LocalSettings
 from mapi.clusters.local.specification import specify
 from mapi.clusters.local.starter import Starter
+from mapi.clusters.local.terminal import Terminal
+from mapi.domain.errors import Conflict
 from mapi.domain.run import ExecutionId, now_ms
 from mapi.domain.runtime import PARAMETERS_MOUNT
+from mcli.models.mint_message import TerminalSize
 
 #: How often a rank is handed to a launcher before it is given up.
 _ATTEMPTS = 5
@@ -136,6 +139,18 @@ class LocalCluster:
             if rank.ending != FORCE:
                 rank.ending = FORCE if force else STOP
             rank.files.signal(rank.ending)
+
+    async def shell(
+        self, execution: ExecutionId, rank: int, *, command: str | None, size: TerminalSize
+    ) -> Terminal:
+        """Have the rank's supervisor start it."""
+        running = self._executions.get(execution, {}).get(rank)
+        if running is None or not running.started:
+            raise Conflict(f"rank {rank} does not run: it has ended, or has not started yet")
+        try:
+            return Terminal.open(running.files.directory, command, size)
+        except OSError as error:
+            raise Conflict(f"rank {rank} takes no shells: {error.strerror}") from None
 
     async def sweep(self, keep: Collection[ExecutionId]) -> None:
         """End what runs and is not in `keep`, and remove its directory then.

@@ -1,6 +1,6 @@
 """The small process that starts ranks, and what each rank's supervisor does.
 
-Run as a script, never through the package, so that a fork of it is cheap: `python -I -S launcher.py FD`.
+Run as a script, without what is installed, so that a fork of it is cheap: `python -I -S launcher.py FD`.
 
     platform ──socket──▶ launcher ──fork──▶ supervisor, one a rank ──posix_spawn──▶ bash -c …
                                                       log file ◀──splice── pipe ◀──────┘
@@ -14,9 +14,6 @@ The state file is one block, overwritten in place, so that a disk that fills up 
 code. Its supervisor holds a record lock on it for as long as it lives: whoever asks the kernel for the holder
 knows both whether a rank is looked after and by which process, without racing for the lock itself.
 
-Output goes through a pipe, whose content the kernel moves into the log file (splice): with the file itself as
-their output, programs that reopen it (`echo … > /dev/stderr`) would cut off all that was written before.
-
 Only what is small is imported (no pathlib): every supervisor is a copy of this process.
 """
 # ruff: noqa: PTH100, PTH103, PTH108, PTH112, PTH118, PTH120, PTH123, PTH208
@@ -25,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import fcntl
 import gc
 import json
@@ -34,7 +30,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from typing import Any
 
@@ -42,6 +37,8 @@ if __name__ == "__main__":  # run by its path: where the package is, Python has 
     sys.path.insert(0, os.path.abspath(f"{__file__}/../../../.."))
 
 from mapi.clusters.local import mounts
+from mapi.clusters.local.output import pipe, start_draining
+from mapi.clusters.local.shells import Shells
 
 STATE_FILE = "state"
 STATE_BLOCK = 4096
@@ -51,14 +48,11 @@ _TEXT = 250
 #: How long what a command left behind has, between the gentle signal and the hard one. Seconds.
 LEFTOVER_GRACE = 2.0
 
-#: Room of the pipe between a command and its log, in bytes: a writer goes on while the file catches up.
-PIPE_SIZE = 1 << 20
-
 _A_DAY = 86_400.0
 
 #: A stop, and a stop at once. Blocked everywhere and taken one by one, so that none is lost or comes between.
 STOP, FORCE = signal.SIGTERM, signal.SIGUSR1
-_HANDLED = {STOP, FORCE, signal.SIGCHLD}
+_HANDLED = {STOP, FORCE, signal.SIGCHLD, signal.SIGIO}
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -126,7 +120,6 @@ def run_rank(specification: int, nudge: int) -> None:
         _detach()
         record["note"] = _prepare(spec)
         log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT, 0o600)
-        os.lseek(log, 0, os.SEEK_END)
         record["started"] = now_ms()
         write_state(state, record)
         command, output = _spawn(spec)
@@ -134,59 +127,34 @@ def run_rank(specification: int, nudge: int) -> None:
         code = (127 if isinstance(error, FileNotFoundError) else 126) if "started" in record else None
         write_state(state, {**record, "ended": now_ms(), "code": code, "error": str(error)[:_TEXT]})
         return
+    shells = Shells(spec["directory"], spec["env"])  # while the command starts: it need not wait for them
     with contextlib.suppress(BrokenPipeError):  # a platform that is away reads the state file when it is back
         os.write(nudge, b"+")
-    drained = threading.Thread(target=drain, args=(output, log), daemon=True)
-    drained.start()
-    status = supervise(command, spec["grace"])
+    drained = start_draining(output, log)
+    status = supervise(command, spec["grace"], shells)
     drained.join(LEFTOVER_GRACE)
     for path, *_ in spec["plain"]["files"]:
         with contextlib.suppress(OSError):
             os.unlink(path)
-    code = os.waitstatus_to_exitcode(status)
-    outcome = {"code": 128 - code, "signal": -code} if code < 0 else {"code": code}
+    outcome = {"code": shell_code(status)}
+    if os.WIFSIGNALED(status):
+        outcome["signal"] = os.WTERMSIG(status)
     write_state(state, {**record, "ended": now_ms(), **outcome})
 
 
-def drain(output: int, log: int) -> None:
-    """Move what is written to a pipe into a file until nobody can write any more; nothing is lost meanwhile.
-
-    A full disk stops the writers, and is tried again until it has room.
-    """
-    while True:
-        try:
-            moved = os.splice(output, log, PIPE_SIZE)
-        except OSError as error:
-            if error.errno == errno.EINVAL:  # a file system that cannot splice
-                moved = _copy(output, log)
-            elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-                time.sleep(0.2)
-                continue
-            else:
-                raise
-        if not moved:
-            return
+def shell_code(status: int) -> int:
+    """Return a wait status as a shell reports it: 128 + n for signal n."""
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
 
 
-def _copy(output: int, log: int) -> int:
-    data = memoryview(os.read(output, PIPE_SIZE))
-    moved = len(data)
-    while data:
-        try:
-            data = data[os.write(log, data) :]
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            time.sleep(0.2)
-    return moved
-
-
-def supervise(command: int, grace: float) -> int:
+def supervise(command: int, grace: float, shells: Shells) -> int:
     """Wait until `command` and all it left has ended; end that when told to, or when `command` is gone.
 
     Args:
         command: process id of a direct child.
         grace: seconds between a stop's gentle signal and its hard one.
+        shells: what is to be served as long as `command` runs.
 
     Returns:
         The wait status of `command`.
@@ -198,6 +166,9 @@ def supervise(command: int, grace: float) -> int:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if ended[0] == command:
                     status = ended[1]
+                    shells.close()
+                else:
+                    shells.ended(ended[0], shell_code(ended[1]))
         except ChildProcessError:
             return status or 0
         if status is not None and deadline == math.inf:
@@ -207,10 +178,12 @@ def supervise(command: int, grace: float) -> int:
         if patience <= 0:
             _kill_children()
             patience = 0.05
-        received = signal.sigtimedwait(_HANDLED, min(patience, _A_DAY))
+        received = signal.sigtimedwait(_HANDLED, min(patience, shells.patience(), _A_DAY))
         if received is None:
             continue
-        if received.si_signo == FORCE:
+        if received.si_signo == signal.SIGIO:
+            shells.attend()
+        elif received.si_signo == FORCE:
             deadline = -math.inf
         elif received.si_signo == STOP and deadline == math.inf:
             _terminate_descendants()
@@ -268,9 +241,7 @@ def _write_private(files: list[tuple[str, str, int]]) -> None:
 
 def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
     """Start the command; return its process id, and the end of the pipe where its output can be read."""
-    output, written = os.pipe()
-    with contextlib.suppress(OSError):  # more than the system grants this user
-        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    output, written = pipe()
     command = os.posix_spawnp(
         "bash",
         ["bash", "-c", "--", spec["command"]],
