@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import select
 import subprocess
@@ -91,6 +93,11 @@ class Published:
         self._python: subprocess.Popen[str] | None = None
         self._commands: subprocess.Popen[str] | None = None
 
+    @property
+    def path(self) -> str:
+        """Where its programs are looked for."""
+        return self._env["PATH"]
+
     def __call__(self, code: str, **names: Any) -> Any:
         """Execute Python and return the value of its last expression.
 
@@ -125,6 +132,29 @@ class Published:
             self._commands = self._start()
         answer = _ask(self._commands, {"argv": list(argv)})
         return Output(answer["code"], answer["out"], answer["err"])
+
+    def on_terminal(self, *argv: str, typed: str, until: str) -> tuple[int, str]:
+        """Run a command line at a terminal, and type when it has shown `until`; return code and screen."""
+        terminal, its_end = os.openpty()
+        process = subprocess.Popen(
+            [self._venv / "bin" / "python", "-W", "ignore", self._venv / "bin" / "mcli", *argv],
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+            env={**self._env, "TERM": "xterm"},
+            cwd=self._home,
+            start_new_session=True,
+        )
+        os.close(its_end)
+        seen = ""
+        with contextlib.suppress(OSError):  # EIO: the program has ended
+            while select.select([terminal], [], [], DEADLINE)[0]:
+                seen += os.read(terminal, 65536).decode(errors="replace")
+                if typed and until in seen:
+                    os.write(terminal, typed.encode())
+                    typed = ""
+        os.close(terminal)
+        return process.wait(timeout=DEADLINE), seen
 
     def file(self, name: str, content: Any) -> str:
         """Write a YAML file and return its path."""
