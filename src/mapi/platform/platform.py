@@ -17,15 +17,15 @@ from mapi.domain.errors import BadRequest, Conflict, NotFound
 from mapi.domain.identity import IdSource, unique_name
 from mapi.domain.outcome import first_failed
 from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
-from mapi.domain.run import Event, Json, Resumption, Run, now_ms
-from mapi.domain.submission import parse_submission
+from mapi.domain.run import Allocation, Event, Json, Resumption, Run, now_ms
+from mapi.domain.submission import Submission, parse_submission
 from mapi.domain.user import Caller, Organization, User
 from mapi.logs import Chunk, LogStore
 from mapi.metrics import Metrics
 from mapi.platform.accounts import Accounts
 from mapi.platform.book import RunBook
 from mapi.platform.dispatcher import Dispatcher
-from mapi.platform.views import ClusterView, Occupancy, RunPage
+from mapi.platform.views import ClusterView, Occupancy, RunPage, RunPlan
 from mapi.scheduling import parse_priority, resolve
 from mapi.store import RunExists, Store
 from mcli.models.run_status import TERMINAL, RunStatus
@@ -114,13 +114,8 @@ class Platform:
             InstanceTypeUnavailable: if no cluster can ever run it.
         """
         key = None if idempotency_key is None else f"{caller.user_id}:{idempotency_key}"[:100]
-        submission = parse_submission(run_input, run_type=run_type)
-        check_metadata(submission.metadata)
+        submission, allocation = self._accepted(run_input, run_type)
         spec = submission.spec
-        priority = parse_priority(spec.scheduling.priority)
-        spec = replace(spec, scheduling=replace(spec.scheduling, priority=priority))
-        inventories = {name: item.cluster.inventory for name, item in self._dispatchers.items()}
-        allocation = resolve(spec.compute, inventories)
         for _ in range(_NAME_TRIES):
             run_id, at = self._ids.next(now_ms())
             run, created = lifecycle.create(
@@ -143,6 +138,37 @@ class Platform:
             self._dispatchers[allocation.cluster].enqueue(run)
             return run
         raise Conflict(f"no free name could be found for {spec.name!r}")
+
+    async def plan_run(self, caller: Caller, run_input: Mapping[str, Json]) -> RunPlan:
+        """Say what `submit` would make of a configuration now; nothing is written.
+
+        Raises:
+            BadRunRequest: if the configuration is incomplete or wrong.
+            InstanceTypeUnavailable: if no cluster can ever run it.
+        """
+        submission, allocation = self._accepted(run_input, "TRAINING")
+        run_id, at = self._ids.next(now_ms())
+        run, _ = lifecycle.create(
+            run_id=run_id,
+            name=submission.spec.name,
+            owner_id=caller.user_id,
+            spec=submission.spec,
+            submitted=dict(run_input),
+            metadata=submission.metadata,
+            allocation=allocation,
+            at=at,
+        )
+        return RunPlan(run, self._dispatchers[allocation.cluster].forecast(run))
+
+    def _accepted(self, run_input: Mapping[str, Json], run_type: str) -> tuple[Submission, Allocation]:
+        """Check a configuration as a whole, and find where it can run."""
+        submission = parse_submission(run_input, run_type=run_type)
+        check_metadata(submission.metadata)
+        spec = submission.spec
+        priority = parse_priority(spec.scheduling.priority)
+        spec = replace(spec, scheduling=replace(spec.scheduling, priority=priority))
+        inventories = {name: item.cluster.inventory for name, item in self._dispatchers.items()}
+        return replace(submission, spec=spec), resolve(spec.compute, inventories)
 
     async def submit_interactive(
         self, caller: Caller, run_input: Mapping[str, Json], seconds: int | None
