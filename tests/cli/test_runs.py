@@ -77,12 +77,6 @@ def test_a_run_that_is_tried_again_is_followed_to_the_last_try(mcli: Mcli) -> No
     assert "tried again" in ended.stderr
 
 
-def test_a_typo_in_a_file_is_a_warning_with_a_suggestion(mcli: Mcli) -> None:
-    said = mcli("run", "-f", mcli.config("true", paramters={"a": 1})).stderr
-    assert "mcli: warning: " in said
-    assert "paramters" in said and "parameters" in said
-
-
 def test_a_run_that_asks_for_what_there_is_not_is_refused_before_it_is_queued(mcli: Mcli) -> None:
     said = mcli(
         "run", "-f", mcli.config("true", "greedy"), "--gpus", "4096", "--gpu-type", "x9", code=1

@@ -26,6 +26,7 @@ COMMANDS = {
     "platform": ("platform", "the platform on this machine: start, status, stop"),
     "init": ("init", "set up the configuration file"),
     "config": ("config", "show which platform is used, and with which key"),
+    "schema": ("schema", "print the JSON Schema of a run configuration, for editors"),
     "set": ("set", "change the configuration: set api-key"),
     "version": ("version", "show the version"),
 }

@@ -38,7 +38,7 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         "-p",
         "--platform",
         dest="clusters",
-        type=_words,
+        type=words,
         metavar="CLUSTER",
         help="on a cluster",
     )
@@ -51,7 +51,7 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         help="in a status, such as running",
     )
     filters.add_argument(
-        "-t", "--gpu-type", dest="gpu_types", type=_words, metavar="TYPE", help="with GPUs of a type"
+        "-t", "--gpu-type", dest="gpu_types", type=words, metavar="TYPE", help="with GPUs of a type"
     )
     filters.add_argument(
         "-n",
@@ -197,19 +197,20 @@ def _is_pattern(name: str) -> bool:
     return any(character in name for character in "*?[")
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Return the parts of `a,b,c`."""
     return [word for word in (part.strip() for part in text.split(",")) if word]
 
 
 def _numbers(text: str) -> list[int]:
     try:
-        return [int(word) for word in _words(text)]
+        return [int(word) for word in words(text)]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1,8") from None
 
 
 def _statuses(text: str) -> list[RunStatus]:
-    return [_status(word) for word in _words(text)]
+    return [_status(word) for word in words(text)]
 
 
 def _status(word: str) -> RunStatus:
