@@ -17,7 +17,7 @@ from mapi.domain.errors import BadRequest, Conflict, NotFound
 from mapi.domain.identity import IdSource, unique_name
 from mapi.domain.outcome import first_failed
 from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
-from mapi.domain.run import Allocation, Event, Json, Resumption, Run, now_ms
+from mapi.domain.run import Allocation, Event, ExecutionId, Json, Resumption, Run, now_ms
 from mapi.domain.submission import Submission, parse_submission
 from mapi.domain.user import Caller, Organization, User
 from mapi.logs import Chunk, LogStore
@@ -404,15 +404,23 @@ class Platform:
             if not request.follow:
                 return
             self._logs.open(execution, resumption.allocation.nodes)
-        offset = request.offset
-        if request.tail is not None and offset == 0:
-            offset = self._logs.tail_offset(execution, rank, request.tail)
+        offset = request.offset or self._begin(execution, rank, request)
         if request.follow and resumption.ended_at is None:
             async for chunk in self._logs.follow(execution, rank, offset, timestamps=request.timestamps):
                 yield chunk
         else:
             for chunk in self._logs.read(execution, rank, offset, timestamps=request.timestamps):
                 yield chunk
+
+    def _begin(self, execution: ExecutionId, rank: int, request: LogRequest) -> int:
+        """The byte to begin at: the last of those asked for."""
+        logs = self._logs
+        ways = (
+            (logs.tail_offset, request.tail),
+            (logs.lines_offset, request.tail_lines),
+            (logs.since_offset, request.since),
+        )
+        return max((find(execution, rank, value) for find, value in ways if value is not None), default=0)
 
     async def _started(self, run: Run, resumption: Resumption) -> Resumption | None:
         """Wait until a resumption has a place; None if it ended without one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from mcli.cli.selection import words
+from mcli.cli.values import words
 
 #: Fields of `compute` that a flag sets.
 COMPUTE = ("cluster", "instance", "nodes", "node_names", "gpu_type", "gpus", "cpus")

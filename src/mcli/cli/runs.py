@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mcli.cli import values
 from mcli.cli.output import (
     Listing,
     Table,
@@ -34,7 +35,7 @@ def add_list_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument("-l", "--latest", action="store_true", help="only the latest run")
     parser.add_argument(
-        "--limit", type=_limit, default=50, metavar="N", help="how many, or `none` (default: 50)"
+        "--limit", type=values.limit, default=50, metavar="N", help="how many, or `none` (default: 50)"
     )
     parser.add_argument("--include-deleted", action="store_true", help="deleted runs as well")
     parser.add_argument("--ids", action="store_true", help="show ids")
@@ -209,15 +210,3 @@ def _status(name: str, reason: str | None) -> str:
 
 def _second(time: Any) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _limit(text: str) -> int | None:
-    if text.lower() == "none":
-        return None
-    try:
-        limit = int(text)
-    except ValueError:
-        limit = 0
-    if limit < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up, nor `none`")
-    return limit

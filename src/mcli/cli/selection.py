@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import difflib
 import fnmatch
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mcli.cli import values
 from mcli.models.run_status import RunStatus
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         "-p",
         "--platform",
         dest="clusters",
-        type=words,
+        type=values.words,
         metavar="CLUSTER",
         help="on a cluster",
     )
@@ -46,25 +46,28 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         "-s",
         "--status",
         dest="statuses",
-        type=_statuses,
+        type=values.statuses,
         metavar="STATUS",
         help="in a status, such as running",
     )
     filters.add_argument(
-        "-t", "--gpu-type", dest="gpu_types", type=words, metavar="TYPE", help="with GPUs of a type"
+        "-t", "--gpu-type", dest="gpu_types", type=values.words, metavar="TYPE", help="with GPUs of a type"
     )
     filters.add_argument(
         "-n",
         "--gpu-num",
         dest="gpu_nums",
-        type=_numbers,
+        type=values.numbers,
         metavar="N",
         help="with this many GPUs",
     )
     filters.add_argument(
-        "--before", type=_moment, metavar="TIME", help="created before: 2026-01-31 or 2026-01-31T18:30"
+        "--before",
+        type=values.moment,
+        metavar="TIME",
+        help="created before: 2026-01-31, 2026-01-31T18:30, or 2h for two hours ago",
     )
-    filters.add_argument("--after", type=_moment, metavar="TIME", help="created then or later")
+    filters.add_argument("--after", type=values.moment, metavar="TIME", help="created then or later")
 
 
 def filters_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -195,38 +198,3 @@ def _confirm(runs: list[Run], verb: str) -> None:
 
 def _is_pattern(name: str) -> bool:
     return any(character in name for character in "*?[")
-
-
-def words(text: str) -> list[str]:
-    """Return the parts of `a,b,c`."""
-    return [word for word in (part.strip() for part in text.split(",")) if word]
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(word) for word in words(text)]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1,8") from None
-
-
-def _statuses(text: str) -> list[RunStatus]:
-    return [_status(word) for word in words(text)]
-
-
-def _status(word: str) -> RunStatus:
-    status = RunStatus.from_string(word)
-    if status is RunStatus.UNKNOWN:
-        known = [status.value.lower() for status in RunStatus if status is not RunStatus.UNKNOWN]
-        close = difflib.get_close_matches(word.lower(), known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(known)
-        raise argparse.ArgumentTypeError(f"{word!r} is not a status: {hint}")
-    return status
-
-
-def _moment(text: str) -> dt.datetime:
-    try:
-        return dt.datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time: write 2026-01-31 or 2026-01-31T18:30, local or with an offset"
-        ) from None
