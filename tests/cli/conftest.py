@@ -152,6 +152,18 @@ class Mcli:
             code = terminal.ended()
         return code, terminal.seen
 
+    def python(self, script: str) -> str:
+        """Run a Python program with the same configuration, and return what it prints."""
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+
     def config(self, command: str, name: str = "test", **fields: Any) -> str:
         """Write a run configuration and return its path."""
         path = self.directory / f"{name}.yaml"

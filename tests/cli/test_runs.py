@@ -191,11 +191,11 @@ def test_a_description_has_what_happened_and_what_was_asked_for(mcli: Mcli) -> N
     said = mcli("describe", "run", name).stdout
     for part in (
         name,
-        "Failed (",
+        "Status              Failed",
         "exit code 4",
-        "Events",
-        "Nodes",
-        "Submitted configuration",
+        "Run Event Log",
+        "Run Nodes",
+        "Submitted Run Configuration",
         "image: bash",
     ):
         assert part in said
@@ -309,7 +309,7 @@ def test_a_platform_that_does_not_run_says_so(offline: Mcli) -> None:
 def test_on_a_terminal_a_follower_sees_the_log_and_the_outcome(mcli: Mcli) -> None:
     code, seen = mcli.on_terminal("run", "-f", mcli.config("echo begun", "drawn"), "--follow")
     assert code == 0
-    assert "\nbegun\n" in seen
+    assert "begun\n" in seen
     assert "completed after" in seen.splitlines()[-1]
 
 

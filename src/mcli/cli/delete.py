@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mcli.cli.selection import add_change_arguments, select_to_change
+from mcli.cli.selection import add_change_arguments, change, select_to_change
 
 EXAMPLES = """\
   mcli delete run llama-Ab12Cd
@@ -22,6 +22,5 @@ def run(args: argparse.Namespace) -> int:
     """Delete the runs that are meant; print their names."""
     from mcli import delete_runs
 
-    for deleted in delete_runs(select_to_change(args, "delete")):
-        print(deleted.name)
+    change(select_to_change(args, "delete"), lambda some: delete_runs(some, timeout=60), "deleted")
     return 0

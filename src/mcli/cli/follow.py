@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from mcli.cli import log_output
 from mcli.cli.log_output import Wanted
-from mcli.cli.output import duration, note
+from mcli.cli.output import duration, note, progress
 from mcli.models.run_status import RunStatus
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ def tell_until_started(run: Run) -> None:
         changes.put(False)
 
     threading.Thread(target=watch, daemon=True).start()
-    drawn = False
     waits = True
     while waits:
         try:
@@ -65,20 +63,11 @@ def tell_until_started(run: Run) -> None:
         except Empty:
             waiting = get_run(run.name, include_details=False)
             waited = (dt.datetime.now(dt.UTC) - waiting.created_at).total_seconds()
-            _redraw(
+            progress(
                 f"{run.name}: {waiting.status.display_name.lower()} for {duration(waited)} "
                 f"({waiting.reason or 'not in line yet'})"
             )
-            drawn = True
-    if drawn:
-        _redraw("")
-
-
-def _redraw(text: str) -> None:
-    """Write over the last line of a terminal; what does not fit is cut, or it could not be written over."""
-    width = os.get_terminal_size(sys.stderr.fileno()).columns
-    sys.stderr.write(f"\r\x1b[2K{text[: width - 1]}")
-    sys.stderr.flush()
+    progress("")
 
 
 def how_to_go_on(run: Run) -> str:

@@ -22,12 +22,14 @@ COMMANDS = {
     "delete": ("delete", "delete runs, and stop them first"),
     "update": ("update", "change how a run queues, while it does"),
     "watchdog": ("watchdog", "retry a run when it fails"),
+    "diff": ("diff", "compare the configurations of two runs"),
     "util": ("util", "show what is used, by whom, and who waits"),
     "platform": ("platform", "the platform on this machine: start, status, stop"),
     "init": ("init", "set up the configuration file"),
     "config": ("config", "show which platform is used, and with which key"),
     "schema": ("schema", "print the JSON Schema of a run configuration, for editors"),
-    "set": ("set", "change the configuration: set api-key"),
+    "set": ("set", "change the configuration: the key, or a feature"),
+    "unset": ("unset", "switch a feature off in the configuration"),
     "version": ("version", "show the version"),
 }
 
@@ -97,9 +99,11 @@ def _run(name: str, arguments: list[str], verbose: bool) -> int:
     import argparse
     import warnings
 
+    from mcli.cli.parser import Parser
+
     module_name, help_line = COMMANDS[name]
     module = import_module(f"mcli.cli.{module_name}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"mcli {name}",
         description=help_line[0].upper() + help_line[1:] + ".",
         epilog="examples:\n" + module.EXAMPLES,

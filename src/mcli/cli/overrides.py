@@ -19,13 +19,7 @@ def add_override_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("instead of what the configuration says")
     group.add_argument("--name", "--run-name", help="name, before the platform makes it unique")
     group.add_argument("--image", help="container image")
-    group.add_argument("--cluster", "--platform", help="where it runs")
-    group.add_argument("--instance", help="kind of node, as `mcli get clusters` lists them")
-    group.add_argument("--nodes", type=int, metavar="N", help="number of nodes")
-    group.add_argument("--node-names", type=words, metavar="A,B", help="the nodes to use, by name")
-    group.add_argument("--gpus", type=int, metavar="N", help="GPUs over all nodes")
-    group.add_argument("--gpu-type", metavar="TYPE", help="type of GPU, or `none`")
-    group.add_argument("--cpus", type=int, metavar="N", help="CPUs on each node")
+    add_compute_arguments(group)
     add_scheduling_arguments(group)
     group.add_argument(
         "--set",
@@ -35,6 +29,17 @@ def add_override_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH=VALUE",
         help="any field, as YAML: parameters.lr=0.1, integrations[0].git_branch=main (may be repeated)",
     )
+
+
+def add_compute_arguments(parser: argparse._ActionsContainer) -> None:
+    """Add the flags for where a run runs, and on how much."""
+    parser.add_argument("--cluster", "--platform", help="where it runs")
+    parser.add_argument("--instance", help="kind of node, as `mcli get clusters` lists them")
+    parser.add_argument("--nodes", type=int, metavar="N", help="number of nodes")
+    parser.add_argument("--node-names", type=words, metavar="A,B", help="the nodes to use, by name")
+    parser.add_argument("--gpus", type=int, metavar="N", help="GPUs over all nodes")
+    parser.add_argument("--gpu-type", metavar="TYPE", help="type of GPU, or `none`")
+    parser.add_argument("--cpus", type=int, metavar="N", help="CPUs on each node")
 
 
 def add_scheduling_arguments(parser: argparse._ActionsContainer) -> None:

@@ -6,11 +6,12 @@ import argparse
 import difflib
 import fnmatch
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mcli.cli import values
+from mcli.cli.clusters import named_clusters
 from mcli.models.run_status import RunStatus
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Runs fetched at once while looking for names that match a pattern.
 _PAGE = 500
+
+#: Runs changed at once: few enough that a call is answered soon.
+_AT_ONCE = 100
 
 #: Among how many of the latest runs a mistyped name is looked for.
 _RECENT = 200
@@ -95,6 +99,8 @@ def select(args: argparse.Namespace, *, limit: int | None = None, **how: Any) ->
     meant = (run for run in _newest_first(page, filters) if _is_meant(run, args.names))
     chosen = list(islice(meant, None if limit is None else limit + 1))
     more = limit is not None and len(chosen) > limit
+    if not chosen and args.clusters:
+        named_clusters(args.clusters)  # one that does not exist is told
     if not more and not filters_of(args):
         found = {run.name for run in chosen}
         for name in args.names:
@@ -126,8 +132,27 @@ def select_to_change(
     if not runs:
         raise MCLIException(f"There are no runs to {verb}")
     if len(runs) > 1 and not args.yes:
-        _confirm(runs, verb)
+        confirm([run.name for run in runs], "runs", verb)
     return runs
+
+
+def change(runs: list[Run], call: Callable[[list[Run]], Iterable[Run]], changed: str) -> None:
+    """Change runs, print their names, and show how far it has come where there are many.
+
+    Args:
+        runs: what is changed.
+        call: changes some of them, and returns those.
+        changed: what has happened to them, for example `stopped`.
+    """
+    from mcli.cli.output import progress
+
+    for begin in range(0, len(runs), _AT_ONCE):
+        for each in call(runs[begin : begin + _AT_ONCE]):
+            print(each.name)
+        if len(runs) > _AT_ONCE:
+            progress(f"{min(begin + _AT_ONCE, len(runs))} of {len(runs)} {changed}")
+    if len(runs) > _AT_ONCE:
+        progress("")
 
 
 def add_change_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -185,15 +210,20 @@ def _is_meant(run: Run, names: list[str]) -> bool:
     return not names or any(run.name == name or fnmatch.fnmatchcase(run.name, name) for name in names)
 
 
-def _confirm(runs: list[Run], verb: str) -> None:
+def confirm(names: list[str], things: str, verb: str) -> None:
+    """Ask the person whether all of these are meant.
+
+    Raises:
+        MCLIException: they are not, or nobody is there to say so.
+    """
     from mcli.api.exceptions import MCLIException
 
-    question = f"{verb.capitalize()} {len(runs)} runs: {', '.join(run.name for run in runs)}"
+    question = f"{verb.capitalize()} {len(names)} {things}: {', '.join(names)}"
     if not sys.stdin.isatty():
         raise MCLIException(f"{question}? Nobody is there to answer; say yes with -y")
     print(f"{question}? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise MCLIException(f"Nothing was changed; no run is to {verb}")
+        raise MCLIException(f"Nothing was changed; there is nothing to {verb}")
 
 
 def _is_pattern(name: str) -> bool:
