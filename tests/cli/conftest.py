@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,11 +71,13 @@ class Terminal:
             assert self._read(deadline - time.monotonic()), f"no {pattern!r} in {self.seen!r}"
         return found[0]
 
-    def ended(self, seconds: float = 30) -> int:
-        """Read to the end, and return the exit code."""
+    def ended(self, seconds: float = 30, answers: Mapping[str, str] | None = None) -> int:
+        """Read to the end, and return the exit code; `answers` are typed where their patterns are asked."""
         deadline = time.monotonic() + seconds
         while self._read(deadline - time.monotonic()):
-            pass
+            for question, answer in (answers or {}).items():
+                if re.search(question, self.seen):
+                    self.press(answer)
         return self.process.wait(timeout=max(0, deadline - time.monotonic()))
 
     def _read(self, seconds: float) -> bool:
