@@ -2,6 +2,9 @@
 
     make bench            prints a table, and writes benchmarks/RESULTS.md
 
+With PUBLISHED_CLIENT=<path of its mcli>, a program of mosaicml-cli in an environment of its own, that one is
+measured beside ours.
+
 Each figure stands beside the floor of the same run: what the machine needs to spawn a process, write a log
 file and commit three times.
 """
@@ -29,6 +32,8 @@ from benchmarks import floor
 RUNS = 200
 BURST = 500
 HISTORY = 100_000
+#: A published client's program, where there is one to compare with.
+PUBLISHED_CLIENT = os.environ.get("PUBLISHED_CLIENT", "")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -186,7 +191,7 @@ def history(directory: Path) -> list[Figure]:
 
 
 def command_line(_: Path) -> list[Figure]:
-    """The command line, beside the start of Python itself."""
+    """The command line, beside the start of Python itself and, where it is at hand, the published client."""
     program = str(Path(sys.executable).with_name("mcli"))
     bare = [timed(lambda: run_program(sys.executable, "-c", "pass")) for _ in range(15)]
     figures = [Figure("python -c pass", spread(bare))]
@@ -194,7 +199,32 @@ def command_line(_: Path) -> list[Figure]:
         taken = [timed(lambda a=arguments: run_program(program, *a)) for _ in range(15)]  # type: ignore[misc]
         ratio = statistics.median(taken) / statistics.median(bare)
         figures.append(Figure(f"mcli {' '.join(arguments)}", spread(taken), f"{ratio:.1f} × python -c pass"))
+    if PUBLISHED_CLIENT:
+        theirs = published_client()
+        ratio = statistics.median(theirs) / statistics.median(taken)
+        figures.append(Figure("published client: get runs", spread(theirs), f"{ratio:.1f} × mcli get runs"))
     return figures
+
+
+def published_client() -> list[float]:
+    """The published client asking the same platform the same, without its look at a package index."""
+    from mcli import embedded
+
+    info = embedded.ensure_running()
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        "MOSAICML_API_ENDPOINT": info.endpoint,
+        "MOSAICML_API_KEY": info.api_key,
+        "MCLI_DISABLE_UPGRADE_CHECK": "true",
+    }
+    command = [PUBLISHED_CLIENT, "get", "runs"]
+
+    def once() -> None:
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        )
+
+    return [timed(once) for _ in range(15)]
 
 
 def add_history(database: Path, runs: int) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mcli.api.runs.change import update_run as update_run
     from mcli.api.runs.create import create_interactive_run as create_interactive_run
     from mcli.api.runs.create import create_run as create_run
+    from mcli.api.runs.create import plan_run as plan_run
     from mcli.api.runs.fetch import get_run as get_run
     from mcli.api.runs.fetch import get_runs as get_runs
     from mcli.api.runs.logs import follow_run_logs as follow_run_logs
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from mcli.models.run_event import EventType as EventType
     from mcli.models.run_event import FormattedRunEvent as FormattedRunEvent
     from mcli.models.run_event import RunEvent as RunEvent
+    from mcli.models.run_plan import RunPlan as RunPlan
     from mcli.models.run_status import RunStatus as RunStatus
     from mcli.models.run_type import RunType as RunType
     from mcli.models.scheduling_config import ComputeConfig as ComputeConfig
@@ -96,7 +98,7 @@ _WHERE = {
     "mcli.api.organizations": "get_organizations",
     "mcli.api.runs.annotate": "create_run_event update_run_metadata",
     "mcli.api.runs.change": "delete_run delete_runs start_run start_runs stop_run stop_runs update_run",
-    "mcli.api.runs.create": "create_interactive_run create_run",
+    "mcli.api.runs.create": "create_interactive_run create_run plan_run",
     "mcli.api.runs.fetch": "get_run get_runs",
     "mcli.api.runs.logs": "follow_run_logs get_run_logs",
     "mcli.api.runs.status": "wait_for_run_status watch_run_status",
@@ -111,6 +113,7 @@ _WHERE = {
     "mcli.models.run": "Run",
     "mcli.models.run_config": "FinalRunConfig RunConfig",
     "mcli.models.run_event": "EventType FormattedRunEvent RunEvent",
+    "mcli.models.run_plan": "RunPlan",
     "mcli.models.run_status": "RunStatus",
     "mcli.models.run_type": "RunType",
     "mcli.models.scheduling_config": "ComputeConfig SchedulingConfig",
@@ -161,6 +164,7 @@ __all__ = [
     "RunEvent",
     "RunFailed",
     "RunLifecycle",
+    "RunPlan",
     "RunStatus",
     "RunStatusNotReached",
     "RunType",
@@ -188,6 +192,7 @@ __all__ = [
     "get_secrets",
     "get_users",
     "initialize",
+    "plan_run",
     "set_api_key",
     "start_run",
     "start_runs",

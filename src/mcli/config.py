@@ -129,6 +129,17 @@ def set_api_key(api_key: str) -> None:
     _write_config({**read_config(), _KEY: api_key.strip()})
 
 
+def set_feature(name: str, enabled: bool) -> None:
+    """Switch a feature of published clients on or off in the config file that they share with this one.
+
+    Raises:
+        MCLIConfigError: the file that is there cannot be read.
+    """
+    settings = read_config()
+    features = {**(settings.get("feature_flags") or {}), name.strip().upper().replace("-", "_"): enabled}
+    _write_config({**settings, "feature_flags": features})
+
+
 def initialize(api_key: str | None = None) -> None:
     """Prepare this machine for use:
 

@@ -70,6 +70,15 @@ CREATE_RUN = Operation(
     keyed=True,
 )
 
+PLAN_RUN = Operation(
+    "planRun",
+    """query PlanRun($createRunData: CreateRunInput!) {
+  planRun(createRunData: $createRunData) {
+    runInput cluster instance nodes gpusPerNode startsNow reason position
+  }
+}""",
+)
+
 CREATE_INTERACTIVE_RUN = Operation(
     "createInteractiveRun",
     f"""mutation CreateInteractiveRun($createRunData: CreateInteractiveRunInput!) {{

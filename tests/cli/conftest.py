@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import re
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -21,6 +26,69 @@ from mcli.models.run_status import RunStatus
 ACTIVE = "pending,scheduled,queued,starting,running,terminating,stopping"
 
 PROGRAM = str(Path(sys.executable).parent / "mcli")
+
+
+class Terminal:
+    """A program at a terminal of a known size, and all it has printed there."""
+
+    def __init__(
+        self, command: list[str], directory: Path, environment: dict[str, str], columns: int, lines: int
+    ) -> None:
+        self._end, its_end = os.openpty()
+        self.seen = ""
+        self.resize(columns, lines)
+        self.process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**environment, "TERM": "xterm-256color"},
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+            start_new_session=True,
+        )
+        os.close(its_end)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(timeout=30)
+        os.close(self._end)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Change the size of the window."""
+        fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def press(self, keys: str) -> None:
+        """Press keys; Ctrl-C is a signal."""
+        os.write(self._end, keys.encode())
+
+    def wait_for(self, pattern: str, seconds: float = 30) -> str:
+        """Wait until what was printed has a match of a regular expression, and return it."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.seen)):
+            assert self._read(deadline - time.monotonic()), f"no {pattern!r} in {self.seen!r}"
+        return found[0]
+
+    def ended(self, seconds: float = 30, answers: Mapping[str, str] | None = None) -> int:
+        """Read to the end, and return the exit code; `answers` are typed where their patterns are asked."""
+        deadline = time.monotonic() + seconds
+        while self._read(deadline - time.monotonic()):
+            for question, answer in (answers or {}).items():
+                if re.search(question, self.seen):
+                    self.press(answer)
+        return self.process.wait(timeout=max(0, deadline - time.monotonic()))
+
+    def _read(self, seconds: float) -> bool:
+        """Read what comes next; False if nothing did, or all has come."""
+        ready, _, _ = select.select([self._end], [], [], max(0, seconds))
+        more = b""
+        if ready:
+            with contextlib.suppress(OSError):  # EIO: the program has ended
+                more = os.read(self._end, 65536)
+        self.seen += more.decode(errors="replace").replace("\r\n", "\n")
+        return bool(more)
 
 
 class Mcli:
@@ -51,7 +119,7 @@ class Mcli:
         assert "Traceback" not in ended.stderr
         return ended
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, binary: bool = False) -> subprocess.Popen[Any]:
         """Start a command that goes on."""
         return subprocess.Popen(
             [PROGRAM, *arguments],
@@ -60,7 +128,7 @@ class Mcli:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            text=not binary,
         )
 
     def interrupted(self, *arguments: str, once: str) -> tuple[int, str, str]:
@@ -76,24 +144,27 @@ class Mcli:
             rest, said = process.communicate(timeout=30)
             return process.returncode, printed + rest, said
 
+    def terminal(self, *arguments: str, columns: int = 80, lines: int = 24) -> Terminal:
+        """Start a command at a terminal of that size."""
+        return Terminal([PROGRAM, *arguments], self.directory, self.environment, columns, lines)
+
     def on_terminal(self, *arguments: str) -> tuple[int, str]:
         """Run a command where all it prints goes to a terminal; return its exit code and what was seen."""
-        terminal, its_end = os.openpty()
-        process = subprocess.Popen(
-            [PROGRAM, *arguments],
+        with self.terminal(*arguments) as terminal:
+            code = terminal.ended()
+        return code, terminal.seen
+
+    def python(self, script: str) -> str:
+        """Run a Python program with the same configuration, and return what it prints."""
+        return subprocess.run(
+            [sys.executable, "-c", script],
             cwd=self.directory,
-            env={**self.environment, "TERM": "xterm", "COLUMNS": "80"},
-            stdin=its_end,
-            stdout=its_end,
-            stderr=its_end,
-        )
-        os.close(its_end)
-        seen = b""
-        with contextlib.suppress(OSError):  # EIO: the program has ended
-            while more := os.read(terminal, 65536):
-                seen += more
-        os.close(terminal)
-        return process.wait(timeout=30), seen.decode().replace("\r\n", "\n")
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
 
     def config(self, command: str, name: str = "test", **fields: Any) -> str:
         """Write a run configuration and return its path."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from mcli.cli.main import ALIASES, COMMANDS
 from mcli.version import __version__
@@ -48,8 +49,20 @@ def test_a_mistyped_command_gets_a_suggestion(offline: Mcli) -> None:
     assert "Did you mean 'describe'?" in offline("descrbe", "run", code=2).stderr
 
 
-def test_an_unknown_flag_is_a_usage_error(offline: Mcli) -> None:
-    assert "--gpuz" in offline("run", "-f", "x.yaml", "--gpuz", "8", code=2).stderr
+def test_a_mistyped_flag_gets_a_suggestion(offline: Mcli) -> None:
+    said = offline("run", "-f", "x.yaml", "--gpuz", "8", code=2).stderr
+    assert "--gpuz" in said and "did you mean '--gpus'?" in said
+    assert "did you mean '--expanded'?" in offline("get", "runs", "--expandd", code=2).stderr
+    assert "did you mean 'clusters'?" in offline("get", "clustrs", code=2).stderr
+
+
+def test_features_of_published_clients_can_be_switched_in_the_file_they_share(offline: Mcli) -> None:
+    offline("set", "feature", "use-mcloud")
+    file = offline.directory / "config" / "mcli_config"
+    assert yaml.safe_load(file.read_text()) == {"feature_flags": {"USE_MCLOUD": True}}
+    offline("unset", "feature", "USE_MCLOUD")
+    assert yaml.safe_load(file.read_text()) == {"feature_flags": {"USE_MCLOUD": False}}
+    assert "Which feature?" in offline("set", "feature", code=1).stderr
 
 
 def test_a_mistyped_status_gets_a_suggestion(offline: Mcli) -> None:

@@ -187,6 +187,43 @@ def test_a_tail_begins_where_a_character_does(
 # -- times
 
 
+@pytest.mark.parametrize(
+    ("data", "count", "expected"),
+    [
+        (b"one\ntwo\nthree\n", 2, b"two\nthree\n"),
+        (b"one\ntwo\nthree", 2, b"two\nthree"),
+        (b"one\n\n", 1, b"\n"),
+        (b"one\ntwo\n", 9, b"one\ntwo\n"),
+        (b"one\ntwo\n", 0, b""),
+        (b"bar 1\rbar 2\rbar 3\n", 1, b"bar 1\rbar 2\rbar 3\n"),
+        (b"", 3, b""),
+        (b"first\n" + b"x" * CHUNK_SIZE * 2 + b"\nlast\n", 2, b"x" * CHUNK_SIZE * 2 + b"\nlast\n"),
+    ],
+)
+def test_the_last_lines_begin_where_one_does(
+    store: LogStore, data: bytes, count: int, expected: bytes
+) -> None:
+    finished(store, data)
+    assert text(store.read(RUN, 0, store.lines_offset(RUN, 0, count))) == expected
+
+
+def test_what_was_written_since_a_moment_begins_with_a_whole_line(store: LogStore) -> None:
+    between: list[int] = []
+
+    async def test() -> None:
+        opened(store)
+        for part in (b"one\ntw", b"o\nthree\n"):
+            write(store, part)
+            assert text(store.read(RUN, 0)).endswith(part)
+            between.append(time.time_ns() // 1_000_000 + 1)
+            await asyncio.sleep(0.003)  # the next part has a later millisecond
+        store.finish(RUN)
+
+    run(test)
+    since = [text(store.read(RUN, 0, store.since_offset(RUN, 0, at))) for at in (0, *between)]
+    assert since == [b"one\ntwo\nthree\n", b"two\nthree\n", b""]
+
+
 def test_each_line_carries_the_time_it_was_written(store: LogStore) -> None:
     async def test() -> None:
         follower = store.follow(RUN, 0, timestamps=True)

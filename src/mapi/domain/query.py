@@ -37,7 +37,8 @@ class Scope(msgspec.Struct, frozen=True):
 class LogRequest(msgspec.Struct, frozen=True):
     """Which bytes of which log. `resumption` and `rank` None: the latest, the lowest there is.
 
-    `offset`: absolute byte to start from. `tail`: start this many bytes before the end instead.
+    `offset`: absolute byte to start from. Where none is said: `tail`, start this many bytes before the end;
+    `tail_lines`, this many lines; `since`, with what was written then (ms since 1970) or later.
     `failed`: the first rank that failed. `timestamps`: each line carries the time it was written.
     """
 
@@ -46,6 +47,8 @@ class LogRequest(msgspec.Struct, frozen=True):
     rank: int | None = None
     offset: int = 0
     tail: int | None = None
+    tail_lines: int | None = None
+    since: int | None = None
     follow: bool = False
     failed: bool = False
     exception_only: bool = False

@@ -64,6 +64,31 @@ def read_chunk(log: Path, times: Path, offset: int, end: int, *, timestamps: boo
     return Chunk(stamp(data, offset, records, starts_line=starts_line), end)
 
 
+def last_lines(log: Path, end: int, count: int) -> int:
+    """Return the offset at which the last `count` lines before byte `end` begin.
+
+    The newline that ends the last one begins no further line.
+    """
+    try:
+        fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        place, missing = max(end - 1, 0), count
+        while place and missing:
+            begin = max(place - CHUNK_SIZE, 0)
+            block = os.pread(fd, place - begin, begin)
+            found = len(block)
+            while missing and (found := block.rfind(b"\n", 0, found)) >= 0:
+                missing -= 1
+            if not missing:
+                return begin + found + 1
+            place = begin
+        return 0 if count else end
+    finally:
+        os.close(fd)
+
+
 def stamp(data: bytes, offset: int, records: Iterable[Record], *, starts_line: bool) -> bytes:
     r"""Put the time before each line of `data`. Only `\n` ends a line: a bar drawn with `\r` is one line.
 

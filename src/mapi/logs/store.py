@@ -23,8 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from mapi.domain.run import ExecutionId
-from mapi.logs.chunks import Chunk, read_chunk
-from mapi.logs.times import TimeIndex
+from mapi.logs.chunks import Chunk, last_lines, read_chunk
+from mapi.logs.times import TimeIndex, size_at
 from mapi.logs.traceback import first_traceback
 from mapi.logs.watcher import Watcher
 
@@ -150,6 +150,18 @@ class LogStore:
                 offset = chunk.end_offset
 
         return await asyncio.to_thread(lambda: first_traceback(chunks()))
+
+    def lines_offset(self, execution: ExecutionId, rank: int, count: int) -> int:
+        """Return the offset at which the last `count` lines begin."""
+        path = self.path(execution, rank)
+        return last_lines(path, _size(path), count)
+
+    def since_offset(self, execution: ExecutionId, rank: int, at: int) -> int:
+        """Return the offset of the first line that was written, or went on, at `at` (ms) or later."""
+        path = self.path(execution, rank)
+        size = _size(path)
+        begin = size_at(_times(path), at * 1000)
+        return size if begin >= size else last_lines(path, begin + 1, 1)
 
     def forget(self, run_id: str) -> None:
         """Delete every log of a run; its followers complete."""

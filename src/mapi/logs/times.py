@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,6 +76,16 @@ def records_between(path: Path, start: int, end: int) -> list[Record]:
                 if found[-1].size >= end:
                     break
     return found
+
+
+def size_at(path: Path, at: int) -> int:
+    """Return how many bytes a log had before `at` (µs since 1970): what was written since begins there."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        fd = file.fileno()
+        count = os.fstat(fd).st_size // _RECORD.size
+        place = bisect_left(range(count), at, key=lambda number: _read(fd, number).at)
+        return _read(fd, place - 1).size if place else 0
+    return 0
 
 
 def _read(fd: int, number: int) -> Record:

@@ -22,7 +22,7 @@ from mapi.logs import LogStore
 from mapi.metrics import Metrics
 from mapi.platform.book import RunBook
 from mapi.platform.vault import Vault
-from mapi.scheduling import PRIORITIES, Placed, Wait, Waiting, explain_all, plan
+from mapi.scheduling import PRIORITIES, Placed, Wait, Waiting, explain_all, forecast, plan
 from mcli.models.run_status import TERMINAL, RunStatus
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,17 @@ class Dispatcher:
             list(self._placed.values()),
             self.cluster.inventory,
             self.cluster.name,
+        )
+
+    def forecast(self, run: Run) -> Wait | None:
+        """Why a run that is not in line would wait there; None if it would start at once."""
+        return forecast(
+            _waiting(run),
+            list(self._waiting.values()),
+            list(self._placed.values()),
+            self.cluster.inventory,
+            self.cluster.name,
+            now=now_ms(),
         )
 
     def stop(self, run: Run, reason: str | None, ending: Ending = "stop") -> asyncio.Future[Run]:

@@ -18,10 +18,10 @@ from mapi.domain.errors import BadRequest, Conflict, NotFound, Unauthorized
 from mapi.domain.identity import IdSource, unique_name
 from mapi.domain.outcome import first_failed
 from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
-from mapi.domain.run import Event, ExecutionId, Json, Resumption, Run, now_ms
+from mapi.domain.run import Allocation, Event, ExecutionId, Json, Resumption, Run, now_ms
 from mapi.domain.secret_input import parse_secret
 from mapi.domain.secrets import Secret
-from mapi.domain.submission import parse_submission
+from mapi.domain.submission import Submission, parse_submission
 from mapi.domain.user import Caller, Organization, User
 from mapi.logs import Chunk, LogStore
 from mapi.metrics import Metrics
@@ -32,7 +32,7 @@ from mapi.platform.dispatcher import Dispatcher
 from mapi.platform.keyring import Keyring
 from mapi.platform.run_tokens import RunTokens
 from mapi.platform.vault import Vault
-from mapi.platform.views import ClusterView, Occupancy, RunPage
+from mapi.platform.views import ClusterView, Occupancy, RunPage, RunPlan
 from mapi.scheduling import parse_priority, resolve
 from mapi.store import RunExists, Store
 from mcli.models.mint_message import TerminalSize
@@ -154,15 +154,10 @@ class Platform:
             InstanceTypeUnavailable: if no cluster can ever run it.
         """
         key = None if idempotency_key is None else f"{caller.user_id}:{idempotency_key}"[:100]
-        submission = parse_submission(run_input, run_type=run_type)
-        check_metadata(submission.metadata)
+        submission, allocation = self._accepted(run_input, run_type)
         if key is None and (told_nobody := self._answers.adopt(caller.user_id, run_type, run_input)):
             return self._book.told(told_nobody.name) or told_nobody
         spec = submission.spec
-        priority = parse_priority(spec.scheduling.priority)
-        spec = replace(spec, scheduling=replace(spec.scheduling, priority=priority))
-        inventories = {name: item.cluster.inventory for name, item in self._dispatchers.items()}
-        allocation = resolve(spec.compute, inventories)
         for _ in range(_NAME_TRIES):
             run_id, at = self._ids.next(now_ms())
             run, created = lifecycle.create(
@@ -189,6 +184,37 @@ class Platform:
     def answered(self, run_id: str) -> None:
         """Note that the answer to a submission without an idempotency key is on its way to the client."""
         self._answers.note(run_id)
+
+    async def plan_run(self, caller: Caller, run_input: Mapping[str, Json]) -> RunPlan:
+        """Say what `submit` would make of a configuration now; nothing is written.
+
+        Raises:
+            BadRunRequest: if the configuration is incomplete or wrong.
+            InstanceTypeUnavailable: if no cluster can ever run it.
+        """
+        submission, allocation = self._accepted(run_input, "TRAINING")
+        run_id, at = self._ids.next(now_ms())
+        run, _ = lifecycle.create(
+            run_id=run_id,
+            name=submission.spec.name,
+            owner_id=caller.user_id,
+            spec=submission.spec,
+            submitted=dict(run_input),
+            metadata=submission.metadata,
+            allocation=allocation,
+            at=at,
+        )
+        return RunPlan(run, self._dispatchers[allocation.cluster].forecast(run))
+
+    def _accepted(self, run_input: Mapping[str, Json], run_type: str) -> tuple[Submission, Allocation]:
+        """Check a configuration as a whole, and find where it can run."""
+        submission = parse_submission(run_input, run_type=run_type)
+        check_metadata(submission.metadata)
+        spec = submission.spec
+        priority = parse_priority(spec.scheduling.priority)
+        spec = replace(spec, scheduling=replace(spec.scheduling, priority=priority))
+        inventories = {name: item.cluster.inventory for name, item in self._dispatchers.items()}
+        return replace(submission, spec=spec), resolve(spec.compute, inventories)
 
     async def submit_interactive(
         self, caller: Caller, run_input: Mapping[str, Json], seconds: int | None
@@ -451,9 +477,7 @@ class Platform:
         if request.exception_only:
             yield await self._exception(run, execution, rank)
             return
-        offset = request.offset
-        if request.tail is not None and offset == 0:
-            offset = self._logs.tail_offset(execution, rank, request.tail)
+        offset = request.offset or self._begin(execution, rank, request)
         if request.follow and resumption.ended_at is None:
             async for chunk in self._logs.follow(execution, rank, offset, timestamps=request.timestamps):
                 yield chunk
@@ -468,6 +492,16 @@ class Platform:
                 f"the log of rank {rank} of run {run.name} holds no traceback of Python; read all of it"
             )
         return found
+
+    def _begin(self, execution: ExecutionId, rank: int, request: LogRequest) -> int:
+        """The byte to begin at: the last of those asked for."""
+        logs = self._logs
+        ways = (
+            (logs.tail_offset, request.tail),
+            (logs.lines_offset, request.tail_lines),
+            (logs.since_offset, request.since),
+        )
+        return max((find(execution, rank, value) for find, value in ways if value is not None), default=0)
 
     async def _started(self, run: Run, resumption: Resumption) -> Resumption | None:
         """Wait until a resumption has a place; None if it ended without one."""

@@ -7,6 +7,7 @@ import msgspec
 from mapi.clusters.base import Inventory
 from mapi.domain.run import Run
 from mapi.domain.user import User
+from mapi.scheduling import Wait
 
 
 class RunPage(msgspec.Struct, frozen=True):
@@ -15,6 +16,13 @@ class RunPage(msgspec.Struct, frozen=True):
     runs: list[Run]
     cursor: str | None
     has_next: bool
+
+
+class RunPlan(msgspec.Struct, frozen=True):
+    """A run as it would be accepted, and why it would wait; `wait` is None if it would start at once."""
+
+    run: Run
+    wait: Wait | None
 
 
 class Occupancy(msgspec.Struct, frozen=True):

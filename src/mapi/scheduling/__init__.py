@@ -2,6 +2,7 @@
 
 from mapi.scheduling.capacity import InventoryView, NodeView, Placed, Waiting
 from mapi.scheduling.explain import Wait, explain, explain_all
+from mapi.scheduling.forecast import forecast
 from mapi.scheduling.plan import Plan, plan
 from mapi.scheduling.priorities import PRIORITIES, parse_priority
 from mapi.scheduling.resolve import resolve
@@ -16,6 +17,7 @@ __all__ = [
     "Waiting",
     "explain",
     "explain_all",
+    "forecast",
     "parse_priority",
     "plan",
     "resolve",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   mcli connect                                   the interactive run that is running
   mcli connect llama-Ab12Cd --rank 3             node 3 of a run
-  mcli connect llama-Ab12Cd --command nvidia-smi
+  mcli connect llama-Ab12Cd --command 'df -h .'   one command instead of a shell
   mcli connect llama-Ab12Cd --tmux               a session to come back to: the same command finds it again
 
 The exit code is that of the shell.

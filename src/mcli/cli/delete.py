@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from mcli.cli import secrets
-from mcli.cli.selection import add_changed_run_arguments, confirm, select_to_change
+from mcli.cli.selection import add_changed_run_arguments, change, confirm, select_to_change
 
 EXAMPLES = """\
   mcli delete run llama-Ab12Cd
   mcli delete runs 'sweep-*' --status failed,stopped
   mcli delete runs --before 2026-01-01 --all -y
-  mcli delete secret hf-token
+  mcli delete secret wandb
 """
 
 
@@ -32,18 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Delete what is meant; print the names."""
-    for name in args.delete_things(args):
-        print(name)
+    args.delete_things(args)
     return 0
 
 
-def _delete_runs(args: argparse.Namespace) -> list[str]:
+def _delete_runs(args: argparse.Namespace) -> None:
     from mcli import delete_runs
 
-    return [run.name for run in delete_runs(select_to_change(args, "delete"))]
+    change(select_to_change(args, "delete"), lambda some: delete_runs(some, timeout=60), "deleted")
 
 
-def _delete_secrets(args: argparse.Namespace) -> list[str]:
+def _delete_secrets(args: argparse.Namespace) -> None:
     from mcli import delete_secrets
     from mcli.api.exceptions import MCLIException
 
@@ -54,4 +53,5 @@ def _delete_secrets(args: argparse.Namespace) -> list[str]:
         raise MCLIException("There are no secrets to delete")
     if len(names) > 1 and not args.yes:
         confirm(names, "secrets", "delete")
-    return [secret.name for secret in delete_secrets(names)]
+    for secret in delete_secrets(names):
+        print(secret.name)

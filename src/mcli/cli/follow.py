@@ -2,59 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mcli.cli.output import duration, note
+from mcli.cli import log_output
+from mcli.cli.log_output import Wanted
+from mcli.cli.output import duration, note, progress
 from mcli.models.run_status import RunStatus
 
 if TYPE_CHECKING:
     from mcli.models.run import Run
 
+_WAITING = (RunStatus.PENDING, RunStatus.SCHEDULED, RunStatus.QUEUED)
 
-def follow_to_the_end(
-    run: Run, *, rank: int | None = None, timestamps: bool = False, tail: int | None = None
-) -> Run:
+#: How often what a run waits for is looked up; that it has started is told at once.
+_REFRESH_SECONDS = 1
+
+
+def follow_to_the_end(run: Run, wanted: Wanted = Wanted()) -> Run:  # noqa: B008 - a tuple
     """Print the log of a run while it is written, and go on with its next resumption if it is retried.
 
     Returns:
         The run as it ended.
     """
-    from mcli import follow_run_logs
-
     if sys.stderr.isatty():
         tell_until_started(run)
-    resumption = run.resumptions[-1].index
+    resumption = run.resumptions[-1]
     while True:
-        print_lines(follow_run_logs(run, rank=rank, timestamps=timestamps, tail=tail, resumption=resumption))
-        run = _after(run, resumption)
-        if run.resumptions[-1].index == resumption:
+        log_output.follow(run, resumption, wanted)
+        run = _after(run, resumption.index)
+        if run.resumptions[-1].index == resumption.index:
             return run
-        resumption, tail = resumption + 1, None
-        note(f"{run.name} is tried again (resumption {resumption})")
+        resumption, wanted = run.resumptions[resumption.index + 1], wanted._replace(tail_lines=None)
+        note(f"{run.name} is tried again (resumption {resumption.index})")
 
 
 def tell_until_started(run: Run) -> None:
-    """Say what a run waits for until it does not wait any more."""
+    """Show, in place, what a run waits for and how long it has, until it does not wait any more."""
+    import threading
+    from queue import Empty, Queue
+
     from mcli import get_run, watch_run_status
+    from mcli.api.exceptions import MCLIException
 
-    told = None
-    for seen in watch_run_status(run):
-        status = seen.status
-        if status.after(RunStatus.RUNNING, inclusive=True):
-            return
-        reason = get_run(run.name).reason if status in (RunStatus.PENDING, RunStatus.QUEUED) else None
-        if (status, reason) != told:
-            told = status, reason
-            note(f"{run.name}: {status.display_name.lower()}{f' ({reason})' if reason else ''}")
+    changes: Queue[bool] = Queue()
 
+    def watch() -> None:
+        with contextlib.suppress(MCLIException):  # whoever asks for the log next is told the same
+            for seen in watch_run_status(run):
+                changes.put(seen.status in _WAITING)
+        changes.put(False)
 
-def print_lines(lines: Iterable[str]) -> None:
-    """Print each line as soon as it is there."""
-    for line in lines:
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    threading.Thread(target=watch, daemon=True).start()
+    waits = True
+    while waits:
+        try:
+            waits = changes.get(timeout=_REFRESH_SECONDS)
+        except Empty:
+            waiting = get_run(run.name, include_details=False)
+            waited = (dt.datetime.now(dt.UTC) - waiting.created_at).total_seconds()
+            progress(
+                f"{run.name}: {waiting.status.display_name.lower()} for {duration(waited)} "
+                f"({waiting.reason or 'not in line yet'})"
+            )
+    progress("")
 
 
 def how_to_go_on(run: Run) -> str:

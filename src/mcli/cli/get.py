@@ -11,6 +11,8 @@ EXAMPLES = """\
   mcli get runs                                 the latest runs
   mcli get runs 'llama-*' --status running,queued
   mcli get runs --after 2026-01-31 -o json      whole, for another program
+  mcli get runs --watch --status running,queued    as they change
+  mcli get runs -m loss --all-users             with what is kept with each as `loss`
   mcli get clusters                             what there is to run on
   mcli get secrets --type env-var               what runs are given, without the values
 """

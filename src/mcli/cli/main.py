@@ -12,6 +12,11 @@ import os
 import sys
 from importlib import import_module
 
+TYPE_CHECKING = False  # what type checkers take for True; importing it would cost more than all the rest
+if TYPE_CHECKING:
+    import argparse
+    from types import ModuleType
+
 #: name → (module in this package, one line of help)
 COMMANDS = {
     "run": ("run", "submit a run, and follow its log"),
@@ -25,11 +30,15 @@ COMMANDS = {
     "delete": ("delete", "delete runs, and stop them first; delete secrets"),
     "update": ("update", "change how a run queues, while it does"),
     "watchdog": ("watchdog", "retry a run when it fails"),
+    "diff": ("diff", "compare the configurations of two runs"),
     "util": ("util", "show what is used, by whom, and who waits"),
     "platform": ("platform", "the platform on this machine: start, status, stop"),
     "init": ("init", "set up the configuration file"),
     "config": ("config", "show which platform is used, and with which key"),
-    "set": ("set", "change the configuration: set api-key"),
+    "completion": ("completion", "print what a shell needs to complete commands and names"),
+    "schema": ("schema", "print the JSON Schema of a run configuration, for editors"),
+    "set": ("set", "change the configuration: the key, or a feature"),
+    "unset": ("unset", "switch a feature off in the configuration"),
     "version": ("version", "show the version"),
 }
 
@@ -50,6 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: the arguments after the program's name; those of the process where None.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        from mcli.cli.completion import complete
+
+        complete(COMMANDS, ALIASES)
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = False
     while arguments and arguments[0] in ("-v", "--verbose"):
@@ -96,18 +109,10 @@ def overview() -> str:
 
 
 def _run(name: str, arguments: list[str], verbose: bool) -> int:
-    import argparse
     import warnings
 
-    module_name, help_line = COMMANDS[name]
-    module = import_module(f"mcli.cli.{module_name}")
-    parser = argparse.ArgumentParser(
-        prog=f"mcli {name}",
-        description=help_line[0].upper() + help_line[1:] + ".",
-        epilog="examples:\n" + module.EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    module.add_arguments(parser)
+    module = import_module(f"mcli.cli.{COMMANDS[name][0]}")
+    parser = command_parser(name, module)
     warnings.showwarning = _show_warning
     args = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # a log may hold what this terminal cannot show
@@ -130,6 +135,23 @@ def _run(name: str, arguments: list[str], verbose: bool) -> int:
         print(f"mcli: {_explain(error)}", file=sys.stderr)
         return 1
     return code
+
+
+def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    """Return the parser of a command's arguments."""
+    import argparse
+
+    from mcli.cli.parser import Parser
+
+    help_line = COMMANDS[name][1]
+    parser = Parser(
+        prog=f"mcli {name}",
+        description=help_line[0].upper() + help_line[1:] + ".",
+        epilog="examples:\n" + module.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    return parser
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -130,6 +131,16 @@ def duration(seconds: float) -> str:
 def note(message: str) -> None:
     """Say something to the person, where it does not mix with the output."""
     print(message, file=sys.stderr, flush=True)
+
+
+def progress(text: str) -> None:
+    """Write over the last line of a terminal, if there is one; nothing clears it.
+
+    What does not fit is cut, or it could not be written over.
+    """
+    if sys.stderr.isatty():
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        print(f"\r\x1b[2K{text[: width - 1]}", end="", file=sys.stderr, flush=True)
 
 
 def _print_whole(lines: list[list[str]]) -> None:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mcli.models.run_config import RunConfig
+from mcli.cli.values import words
 
-#: Fields of `compute` that a flag sets, each with the flat field that says the same in older files.
-COMPUTE = {
-    "cluster": "cluster",
-    "instance": None,
-    "nodes": None,
-    "gpu_type": "gpu_type",
-    "gpus": "gpu_num",
-    "cpus": "cpus",
-}
+#: Fields of `compute` that a flag sets.
+COMPUTE = ("cluster", "instance", "nodes", "node_names", "gpu_type", "gpus", "cpus")
 
 #: Fields of `scheduling` that a flag sets.
 SCHEDULING = ("priority", "preemptible", "max_retries", "max_duration")
@@ -29,6 +21,14 @@ def add_override_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--image", help="container image")
     add_compute_arguments(group)
     add_scheduling_arguments(group)
+    group.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="any field, as YAML: parameters.lr=0.1, integrations[0].git_branch=main (may be repeated)",
+    )
 
 
 def add_compute_arguments(parser: argparse._ActionsContainer) -> None:
@@ -36,6 +36,7 @@ def add_compute_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--cluster", "--platform", help="where it runs")
     parser.add_argument("--instance", help="kind of node, as `mcli get clusters` lists them")
     parser.add_argument("--nodes", type=int, metavar="N", help="number of nodes")
+    parser.add_argument("--node-names", type=words, metavar="A,B", help="the nodes to use, by name")
     parser.add_argument("--gpus", type=int, metavar="N", help="GPUs over all nodes")
     parser.add_argument("--gpu-type", metavar="TYPE", help="type of GPU, or `none`")
     parser.add_argument("--cpus", type=int, metavar="N", help="CPUs on each node")
@@ -66,14 +67,7 @@ def given(args: argparse.Namespace, fields: Any) -> dict[str, Any]:
     return {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
 
 
-def apply(args: argparse.Namespace, config: RunConfig) -> None:
-    """Change `config` to what the flags say."""
-    for name, value in given(args, ("name", "image")).items():
-        setattr(config, name, value)
-    compute = given(args, COMPUTE)
-    for name in compute:
-        flat = COMPUTE[name]
-        if flat is not None:
-            setattr(config, flat, None)  # or the configuration would say two things
-    config.compute = {**(config.compute or {}), **compute}
-    config.scheduling = {**(config.scheduling or {}), **given(args, SCHEDULING)}
+def values(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the flags say, by field of a run configuration."""
+    blocks = {"compute": given(args, COMPUTE), "scheduling": given(args, SCHEDULING)}
+    return given(args, ("name", "image")) | {name: block for name, block in blocks.items() if block}

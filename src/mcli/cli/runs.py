@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mcli.api.exceptions import MCLIException
+from mcli.cli import run_table, values
 from mcli.cli.output import (
     Listing,
     Table,
@@ -20,42 +21,76 @@ from mcli.cli.output import (
     show,
 )
 from mcli.cli.selection import add_run_arguments, named_run, select
+from mcli.cli.watch import add_watch_argument, watch
 
 if TYPE_CHECKING:
-    from mcli.models.resumption import Resumption
     from mcli.models.run import Run
-
-#: Resumptions of a run that a list shows unless it is asked for all.
-_SHOWN_RESUMPTIONS = 3
 
 
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which runs are listed, and how much of each."""
     add_run_arguments(parser)
+    parser.add_argument(
+        "-u", "--user", dest="user_emails", type=values.words, metavar="EMAIL", help="of these users"
+    )
+    parser.add_argument("--all-users", action="store_true", help="of everybody in your organization")
     parser.add_argument("-l", "--latest", action="store_true", help="only the latest run")
     parser.add_argument(
-        "--limit", type=_limit, default=50, metavar="N", help="how many, or `none` (default: 50)"
+        "--limit", type=values.limit, default=50, metavar="N", help="how many, or `none` (default: 50)"
     )
     parser.add_argument("--include-deleted", action="store_true", help="deleted runs as well")
     parser.add_argument("--ids", action="store_true", help="show ids")
     parser.add_argument(
         "--expanded", action="store_true", help="all resumptions of each run, not only the last 3"
     )
+    parser.add_argument(
+        "-m",
+        "--metadata",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="show what is kept with runs under a key (may be repeated)",
+    )
+    add_watch_argument(parser)
 
 
 def list_things(args: argparse.Namespace) -> None:
     """Print the runs that are meant."""
-    whole = args.output in ("json", "yaml")
+    if not args.watch:
+        more = _list(args)
+        if more:
+            note(f"These are the latest {args.limit}; there are more (--limit N, or --limit none)")
+    elif args.output == "table":
+        watch(lambda: _list(args))
+    else:
+        raise MCLIException(f"--watch shows tables; -o {args.output} cannot be watched")
+
+
+def _list(args: argparse.Namespace) -> bool:
+    """Print the runs that are meant; return whether there are more than the limit."""
     limit = 1 if args.latest else args.limit
-    chosen, more = select(args, limit=limit, include_deleted=args.include_deleted, include_details=whole)
+    chosen, more = select(
+        args,
+        limit=limit,
+        include_deleted=args.include_deleted,
+        include_details=args.output in ("json", "yaml") or bool(args.metadata),
+        user_emails=args.user_emails,
+        all_users=args.all_users,
+    )
     listing = Listing(
         names=[run.name for run in chosen],
         records=lambda: [record(run) for run in chosen],
-        table=lambda: _table(chosen, args),
+        table=lambda: run_table.table(
+            chosen,
+            ids=args.ids,
+            users=args.all_users or len(set(args.user_emails or ())) > 1,
+            clusters=len(args.clusters or ()) != 1,
+            expanded=args.expanded,
+            metadata=args.metadata,
+        ),
     )
     show(listing, args.output)
-    if more and not args.latest:
-        note(f"These are the latest {limit}; there are more (--limit N, or --limit none)")
+    return more and not args.latest
 
 
 def record(run: Run) -> dict[str, Any]:
@@ -122,102 +157,59 @@ def describe_thing(args: argparse.Namespace) -> None:
         _describe(run, with_config=not args.no_yaml)
 
 
-def instance(gpus: int | None, gpu_type: str | None) -> str:
-    """Return the compute of a run in short: `8x a100_80gb`, or `cpu`."""
-    return f"{gpus}x {gpu_type}" if gpus else "cpu"
-
-
 def _describe(run: Run, with_config: bool) -> None:
+    print("Run Details\n-----------")
     print_fields(
         {
-            "Name": run.name,
-            "Id": run.run_uid,
-            "Type": run.run_type.value.lower(),
+            "Run Name": run.display_name,
+            "Run Type": run.run_type.value.lower(),
+            "Parent Run Name": run.config.parent_name,
+            "Run ID": run.run_uid,
+            "Last Resumption ID": run.last_resumption_id,
             "User": run.created_by,
-            "Status": _status(run.status.display_name, run.reason),
+            "Cluster": run.cluster,
+            "Image": run.image,
+            "Priority": str(run.priority).lower(),
+            "Status": run.status.display_name,
+            "Reason": run.reason or None,
+            "Preemptible": "yes" if run.preemptible else "no",
+            "Watchdog": "on" if run.retry_on_system_failure else "off",
+            "Max Retries": run.max_retries,
+            "Max Duration": f"{run.max_duration:g} h" if run.max_duration else None,
             "Created": moment(run.created_at),
             "Started": moment(run.started_at),
             "Ended": moment(run.completed_at),
             "Waited": duration(run.cumulative_pending_time),
             "Ran": duration(run.cumulative_running_time),
-            "Image": run.image,
-            "Priority": str(run.priority).lower(),
-            "Preemptible": "yes" if run.preemptible else "no",
-            "Watchdog": "on" if run.retry_on_system_failure else "off",
-            "Max retries": run.max_retries,
-            "Max duration": f"{run.max_duration:g} h" if run.max_duration else None,
         }
     )
-    print_heading("Compute")
+    print_heading("Compute Requests")
     print_fields(
         {
             "Cluster": run.cluster,
-            "Instance": instance(run.gpus, run.gpu_type),
+            "Instance": run_table.instance(run.gpus, run.gpu_type),
             "Nodes": run.node_count,
-            "CPUs": run.cpus,
+            "CPUs": run.cpus or None,
         }
     )
     if run.metadata:
-        print_heading("Metadata")
+        print_heading("Run Metadata")
         print_fields(run.metadata)
     if run.nodes:
-        print_heading("Nodes")
+        print_heading("Run Nodes")
         rows = [[str(node.rank), node.name, str(node.status), node.reason or None] for node in run.nodes]
-        print_table(Table(("RANK", "NODE", "STATUS", "REASON"), rows))
+        print_table(Table(("RANK", "NODE NAME", "STATUS", "REASON"), rows))
     if run.events:
-        print_heading("Events")
+        print_heading("Run Event Log")
         rows = [
             [_second(event.event_time), str(event.resumption_index), event.event_message]
             for event in run.events
         ]
         print_table(Table(("TIME", "RESUMPTION", "EVENT"), rows))
     if with_config and run.submitted_config:
-        print_heading("Submitted configuration")
+        print_heading("Submitted Run Configuration")
         print(str(run.submitted_config), end="")
-
-
-def _table(chosen: list[Run], args: argparse.Namespace) -> Table:
-    titles = ("NAME", "ID", "CLUSTER", "NODES", "INSTANCE", "RESUMPTION", "STATUS", "START TIME", "END TIME")
-    one_cluster = args.clusters is not None and len(args.clusters) == 1
-    resumed = any(len(run.resumptions) > 1 for run in chosen)
-    rows = [
-        [
-            run.name,
-            run.run_uid if args.ids else None,
-            None if one_cluster else resumption.cluster,
-            str(resumption.node_count),
-            instance(resumption.gpus, resumption.gpu_type),
-            str(resumption.index) if resumed else None,
-            _status(resumption.status.display_name, resumption.reason),
-            moment(resumption.started_at),
-            moment(resumption.ended_at),
-        ]
-        for run in chosen
-        for resumption in _shown(run, args.expanded)
-    ]
-    return Table(titles, rows)
-
-
-def _shown(run: Run, expanded: bool) -> Iterator[Resumption]:
-    newest_first = list(reversed(run.resumptions))
-    yield from newest_first if expanded else newest_first[:_SHOWN_RESUMPTIONS]
-
-
-def _status(name: str, reason: str | None) -> str:
-    return f"{name} ({reason})" if reason else name
 
 
 def _second(time: Any) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _limit(text: str) -> int | None:
-    if text.lower() == "none":
-        return None
-    try:
-        limit = int(text)
-    except ValueError:
-        limit = 0
-    if limit < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up, nor `none`")
-    return limit

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import difflib
 import fnmatch
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mcli.cli import values
+from mcli.cli.clusters import named_clusters
 from mcli.models.run_status import RunStatus
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Runs fetched at once while looking for names that match a pattern.
 _PAGE = 500
+
+#: Runs changed at once: few enough that a call is answered soon.
+_AT_ONCE = 100
 
 #: Among how many of the latest runs a mistyped name is looked for.
 _RECENT = 200
@@ -38,7 +42,7 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         "-p",
         "--platform",
         dest="clusters",
-        type=_words,
+        type=values.words,
         metavar="CLUSTER",
         help="on a cluster",
     )
@@ -46,25 +50,28 @@ def add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         "-s",
         "--status",
         dest="statuses",
-        type=_statuses,
+        type=values.statuses,
         metavar="STATUS",
         help="in a status, such as running",
     )
     filters.add_argument(
-        "-t", "--gpu-type", dest="gpu_types", type=_words, metavar="TYPE", help="with GPUs of a type"
+        "-t", "--gpu-type", dest="gpu_types", type=values.words, metavar="TYPE", help="with GPUs of a type"
     )
     filters.add_argument(
         "-n",
         "--gpu-num",
         dest="gpu_nums",
-        type=_numbers,
+        type=values.numbers,
         metavar="N",
         help="with this many GPUs",
     )
     filters.add_argument(
-        "--before", type=_moment, metavar="TIME", help="created before: 2026-01-31 or 2026-01-31T18:30"
+        "--before",
+        type=values.moment,
+        metavar="TIME",
+        help="created before: 2026-01-31, 2026-01-31T18:30, or 2h for two hours ago",
     )
-    filters.add_argument("--after", type=_moment, metavar="TIME", help="created then or later")
+    filters.add_argument("--after", type=values.moment, metavar="TIME", help="created then or later")
 
 
 def filters_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -92,6 +99,8 @@ def select(args: argparse.Namespace, *, limit: int | None = None, **how: Any) ->
     meant = (run for run in _newest_first(page, filters) if _is_meant(run, args.names))
     chosen = list(islice(meant, None if limit is None else limit + 1))
     more = limit is not None and len(chosen) > limit
+    if not chosen and args.clusters:
+        named_clusters(args.clusters)  # one that does not exist is told
     if not more and not filters_of(args):
         found = {run.name for run in chosen}
         for name in args.names:
@@ -125,6 +134,25 @@ def select_to_change(
     if len(runs) > 1 and not args.yes:
         confirm([run.name for run in runs], "runs", verb)
     return runs
+
+
+def change(runs: list[Run], call: Callable[[list[Run]], Iterable[Run]], changed: str) -> None:
+    """Change runs, print their names, and show how far it has come where there are many.
+
+    Args:
+        runs: what is changed.
+        call: changes some of them, and returns those.
+        changed: what has happened to them, for example `stopped`.
+    """
+    from mcli.cli.output import progress
+
+    for begin in range(0, len(runs), _AT_ONCE):
+        for each in call(runs[begin : begin + _AT_ONCE]):
+            print(each.name)
+        if len(runs) > _AT_ONCE:
+            progress(f"{min(begin + _AT_ONCE, len(runs))} of {len(runs)} {changed}")
+    if len(runs) > _AT_ONCE:
+        progress("")
 
 
 def add_change_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -205,37 +233,3 @@ def confirm(names: list[str], things: str, verb: str) -> None:
 
 def _is_pattern(name: str) -> bool:
     return any(character in name for character in "*?[")
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in (part.strip() for part in text.split(",")) if word]
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(word) for word in _words(text)]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, such as 1,8") from None
-
-
-def _statuses(text: str) -> list[RunStatus]:
-    return [_status(word) for word in _words(text)]
-
-
-def _status(word: str) -> RunStatus:
-    status = RunStatus.from_string(word)
-    if status is RunStatus.UNKNOWN:
-        known = [status.value.lower() for status in RunStatus if status is not RunStatus.UNKNOWN]
-        close = difflib.get_close_matches(word.lower(), known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(known)
-        raise argparse.ArgumentTypeError(f"{word!r} is not a status: {hint}")
-    return status
-
-
-def _moment(text: str) -> dt.datetime:
-    try:
-        return dt.datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time: write 2026-01-31 or 2026-01-31T18:30, local or with an offset"
-        ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mcli.cli.output import note
-from mcli.cli.selection import add_change_arguments, select_to_change
+from mcli.cli.selection import add_change_arguments, change, select_to_change
 from mcli.models.run_status import TERMINAL, RunStatus
 
 EXAMPLES = """\
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Stop the runs that are meant and have not ended; print their names."""
     from mcli import stop_runs
 
-    for stopped in stop_runs(select_to_change(args, "stop", _ACTIVE), reason=args.reason):
-        print(stopped.name)
+    runs = select_to_change(args, "stop", _ACTIVE)
+    change(runs, lambda some: stop_runs(some, reason=args.reason, timeout=60), "stopped")
     note("Stopping. Their logs are kept; `mcli run --restart RUN` starts one again")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mcli.cli.clusters import named_clusters
 from mcli.cli.output import Table, duration, moment, print_heading, print_table
+from mcli.cli.watch import add_watch_argument, watch
 
 if TYPE_CHECKING:
     from mcli.models.cluster import ClusterDetails, RunUtilization
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   mcli util                 all clusters
   mcli util lab             one of them
+  mcli util --watch         as it changes
   mcli util --hide-users    only what is used and what is free
 """
 
@@ -23,25 +25,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which clusters, and how much of them."""
     parser.add_argument("names", nargs="*", metavar="CLUSTER", help="default: all")
     parser.add_argument("--hide-users", action="store_true", help="only what is used, not by whom")
+    add_watch_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print instances, active runs and the queue."""
+    if args.watch:
+        watch(lambda: _show(args))
+    else:
+        _show(args)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> None:
     chosen = named_clusters(args.names, utilization=True)
+    print("Training Instances:" if len(chosen) == 1 else "Training Instances by Cluster:")
     print_table(_instances(chosen))
     if args.hide_users:
-        return 0
+        return
     used = [cluster.utilization for cluster in chosen if cluster.utilization is not None]
     active = [run for each in used for run in each.active_runs]
-    for heading, preemptible in (("Active runs", False), ("Active preemptible runs", True)):
+    for heading, preemptible in (("Active Non-Preemptible Runs", False), ("Active Preemptible Runs", True)):
         some = [run for run in active if bool(run.scheduling.get("preemptible")) is preemptible]
         if some:
             print_heading(heading)
             print_table(_active(some))
     if any(each.queued_runs for each in used):
-        print_heading("Queued runs")
+        print_heading("Queued Runs")
         print_table(_queued([(place, run) for each in used for place, run in enumerate(each.queued_runs, 1)]))
-    return 0
 
 
 def _instances(chosen: list[ClusterDetails]) -> Table:

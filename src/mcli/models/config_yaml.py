@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -23,15 +23,58 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _LOOKS_LIKE_A_FLOAT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
 
 
+class Place(NamedTuple):
+    """Where something was written. `line` and `column` count from 1; 0 where there are none."""
+
+    source: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+class Document(NamedTuple):
+    """A mapping read from YAML, with what remembers where each part of it was written."""
+
+    source: str
+    root: yaml.Node
+    content: dict[str, Any]
+
+    def place(self, path: Iterable[str | int]) -> Place | None:
+        """Return where the value of that path was written; None if it was not."""
+        node, mark = self.root, self.root.start_mark
+        for step in path:
+            if isinstance(node, yaml.MappingNode):
+                found = [pair for pair in node.value if pair[0].value == step][-1:]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+                found = [(item, item) for item in node.value[step : step + 1]]
+            else:
+                found = []
+            if not found:
+                return None
+            key, node = found[0]
+            mark = key.start_mark
+        return Place(self.source, mark.line + 1, mark.column + 1)
+
+
 def read(path: str | Path) -> dict[str, Any]:
     """Read a mapping from a file.
 
     Raises:
         MCLIRunConfigValidationError: there is no such file, or it does not hold a YAML mapping.
     """
-    file = Path(path).expanduser()
+    return parse(read_text(path), source=str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """Read a file.
+
+    Raises:
+        MCLIRunConfigValidationError: there is no such file, or it does not hold text.
+    """
     try:
-        text = file.read_text(encoding="utf-8")
+        return Path(path).expanduser().read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MCLIRunConfigValidationError(f"{path}: no such file") from None
     except OSError as error:
@@ -40,7 +83,6 @@ def read(path: str | Path) -> dict[str, Any]:
         raise MCLIRunConfigValidationError(
             f"{path}: not a text file (byte {error.start} is not UTF-8)"
         ) from error
-    return parse(text, source=str(path))
 
 
 def parse(text: str, *, source: str = "run configuration") -> dict[str, Any]:
@@ -49,11 +91,44 @@ def parse(text: str, *, source: str = "run configuration") -> dict[str, Any]:
     Raises:
         MCLIRunConfigValidationError: the text is not a YAML mapping.
     """
+    return document(text, source).content
+
+
+def document(text: str, source: str) -> Document:
+    """Read a mapping from text, and keep where its parts are.
+
+    Raises:
+        MCLIRunConfigValidationError: the text is not a YAML mapping.
+    """
+    root, content = _compose(text, source)
+    if root is None or content is None:
+        raise MCLIRunConfigValidationError(f"{source}: the file is empty")
+    if not isinstance(content, dict):
+        raise MCLIRunConfigValidationError(
+            f"{source}: expected a mapping such as 'name: my-run', found a {type(content).__name__}"
+        )
+    _warn_of_numbers_read_as_text(root, source, stacklevel=6)
+    return Document(source, root, content)
+
+
+def value(text: str, source: str) -> Any:
+    """Read any one value, as it may stand in a file.
+
+    Raises:
+        MCLIRunConfigValidationError: the text is not YAML.
+    """
+    root, content = _compose(text, source)
+    if root is not None:
+        _warn_of_numbers_read_as_text(root, source, stacklevel=4)
+    return content
+
+
+def _compose(text: str, source: str) -> tuple[yaml.Node | None, Any]:
     try:
         loader = _LOADER(text)
         try:
             root = loader.get_single_node()
-            content = None if root is None else loader.construct_document(root)
+            return root, None if root is None else loader.construct_document(root)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -62,12 +137,9 @@ def parse(text: str, *, source: str = "run configuration") -> dict[str, Any]:
         raise MCLIRunConfigValidationError(f"{source}{where}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise MCLIRunConfigValidationError(f"{source}: {error}") from error
-    if content is None:
-        raise MCLIRunConfigValidationError(f"{source}: the file is empty")
-    if not isinstance(content, dict):
-        raise MCLIRunConfigValidationError(
-            f"{source}: expected a mapping such as 'name: my-run', found a {type(content).__name__}"
-        )
+
+
+def _warn_of_numbers_read_as_text(root: yaml.Node, source: str, *, stacklevel: int) -> None:
     try:
         numbers = list(_numbers_read_as_text(root, ""))
     except RecursionError:
@@ -75,11 +147,10 @@ def parse(text: str, *, source: str = "run configuration") -> dict[str, Any]:
     for where, scalar in numbers:
         text, line = scalar.value, scalar.start_mark.line + 1
         warnings.warn(
-            f"{source}, line {line}: {where}: {text} is read as text, not as a number; "
+            f"{source}, line {line}: {where}{': ' if where else ''}{text} is read as text, not as a number; "
             f"write {_as_float(text)}, or '{text}' in quotes if text is meant",
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
-    return content
 
 
 def dump(content: Mapping[str, Any]) -> str:

@@ -199,6 +199,8 @@ def log_request(data: Input) -> LogRequest:
         rank=_count(data, "nodeRank"),
         offset=_count(data, "offset") or 0,
         tail=_count(data, "tail"),
+        tail_lines=_count(data, "tailLines"),
+        since=None if data.get("since") is None else moment(data["since"], "since"),
         follow=bool(data.get("follow")),
         failed=bool(data.get("failed")),
         exception_only=bool(data.get("exceptionOnly")),

@@ -91,6 +91,14 @@ async def create_run(context: Context, arguments: Arguments, selection: Selectio
     return await _runs_wire(context, [run], selection)
 
 
+async def plan_run(context: Context, arguments: Arguments, _: Selection | None) -> list[Wire]:
+    """Say what would become of a run."""
+    data = arguments["createRunData"]
+    inputs.refuse_entity(data, "planRun")
+    run_input = inputs.json_object(data["runInput"], "runInput")
+    return [wire.plan_wire(await context.platform.plan_run(context.caller, run_input))]
+
+
 async def create_interactive_run(
     context: Context, arguments: Arguments, selection: Selection | None
 ) -> list[Wire]:
@@ -317,6 +325,7 @@ async def watch_run(
 #: Queries and mutations.
 RESOLVERS: dict[str, Resolver] = {
     "createRun": create_run,
+    "planRun": plan_run,
     "createInteractiveRun": create_interactive_run,
     "getRuns": get_runs,
     "getRunsPaginated": get_runs_paginated,

@@ -13,6 +13,7 @@ from typing import Any
 
 from mapi.domain.run import Event, RankState, Resumption, Run
 from mapi.domain.secrets import Secret
+from mapi.platform.views import RunPlan
 from mcli.models.run_status import RunStatus
 
 #: Fields of a submitted configuration that a client cannot read as null.
@@ -162,6 +163,23 @@ def final_input(run: Run) -> dict[str, Any]:
         "envVariables": [{"envKey": key, "envValue": value} for key, value in spec.env.items()],
         "parameters": spec.parameters,
         "metadata": run.metadata,
+    }
+
+
+def plan_wire(planned: RunPlan) -> dict[str, Any]:
+    """Return a plan in the shape of the schema's `RunPlan`."""
+    allocation, wait = planned.run.latest.allocation, planned.wait
+    run_input = final_input(planned.run)
+    del run_input["run_id"]  # it has none yet
+    return {
+        "runInput": run_input,
+        "cluster": allocation.cluster,
+        "instance": allocation.instance,
+        "nodes": allocation.nodes,
+        "gpusPerNode": allocation.gpus_per_node,
+        "startsNow": wait is None,
+        "reason": wait and wait.reason,
+        "position": wait and wait.position,
     }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mcli.api.runs.change import update_run as update_run
     from mcli.api.runs.create import create_interactive_run as create_interactive_run
     from mcli.api.runs.create import create_run as create_run
+    from mcli.api.runs.create import plan_run as plan_run
     from mcli.api.runs.fetch import get_run as get_run
     from mcli.api.runs.fetch import get_runs as get_runs
     from mcli.api.runs.logs import follow_run_logs as follow_run_logs
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from mcli.models.run_event import EventType as EventType
     from mcli.models.run_event import FormattedRunEvent as FormattedRunEvent
     from mcli.models.run_event import RunEvent as RunEvent
+    from mcli.models.run_plan import RunPlan as RunPlan
     from mcli.models.run_status import RunStatus as RunStatus
     from mcli.models.run_type import RunType as RunType
     from mcli.models.scheduling_config import ComputeConfig as ComputeConfig
@@ -60,6 +62,7 @@ __all__ = [
     "RunConfig",
     "RunEvent",
     "RunLifecycle",
+    "RunPlan",
     "RunStatus",
     "RunType",
     "SchedulingConfig",
@@ -72,6 +75,7 @@ __all__ = [
     "get_run",
     "get_run_logs",
     "get_runs",
+    "plan_run",
     "start_run",
     "start_runs",
     "stop_run",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mcli.models.run_config import RunConfig
+    from mcli.models.run_plan import RunPlan
 
 
 @overload
@@ -111,6 +112,37 @@ def create_interactive_run(
 
     def work(deadline: Deadline) -> Run:
         return Run.from_wire(execute(operations.CREATE_INTERACTIVE_RUN, variables, deadline)[0])
+
+    return calls.call(work, timeout, future)
+
+
+@overload
+def plan_run(run: RunConfig, timeout: float | None = 10, future: Literal[False] = False) -> RunPlan: ...
+@overload
+def plan_run(run: RunConfig, timeout: float | None = 10, *, future: Literal[True]) -> Future[RunPlan]: ...
+def plan_run(run: RunConfig, timeout: float | None = 10, future: bool = False) -> RunPlan | Future[RunPlan]:
+    """Ask what would become of a run if it were launched now: every check is made, no run is.
+
+    Args:
+        run: what would run.
+        timeout: seconds the call may take; ignored if `future`.
+        future: return a future of the plan at once.
+
+    Returns:
+        The completed configuration, where it would run, and whether it would have to wait.
+
+    Raises:
+        InstanceTypeUnavailable: the requested compute can never be had.
+        RunConfigException: the configuration is incomplete or wrong; the message lists every problem.
+        MCLIRunConfigValidationError: the configuration holds something that cannot be sent.
+        TimeoutError: the call took too long.
+    """
+    variables = {"createRunData": {"runInput": _run_input(run)}}
+
+    def work(deadline: Deadline) -> RunPlan:
+        from mcli.models.run_plan import RunPlan
+
+        return RunPlan.from_wire(execute(operations.PLAN_RUN, variables, deadline)[0])
 
     return calls.call(work, timeout, future)
 

@@ -7,20 +7,24 @@ exact byte.
 from __future__ import annotations
 
 import base64
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mcli import calls, operations
 from mcli.api.exceptions import InvalidArgument, KubernetesException
-from mcli.api.runs.arguments import name_of
+from mcli.api.runs.arguments import Moment, moment_of, name_of
 from mcli.api.runs.fetch import fetch_run
+from mcli.api.runs.log_text import lines_of, text_of_bytes
 from mcli.calls import Deadline
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mcli.models.run import Run
+
+#: Ways to say where in a log to begin.
+_BEGINNINGS = ("tail", "tailLines", "since")
 
 
 @overload
@@ -35,6 +39,8 @@ def get_run_logs(
     node_rank: int | None = None,
     resumption: int | None = None,
     tail: int | None = None,
+    tail_lines: int | None = None,
+    since: Moment | None = None,
     first_exception: bool = False,
 ) -> str: ...
 @overload
@@ -49,6 +55,8 @@ def get_run_logs(
     node_rank: int | None = None,
     resumption: int | None = None,
     tail: int | None = None,
+    tail_lines: int | None = None,
+    since: Moment | None = None,
     first_exception: bool = False,
 ) -> Future[str]: ...
 def get_run_logs(  # noqa: PLR0917 - the order its users know
@@ -62,6 +70,8 @@ def get_run_logs(  # noqa: PLR0917 - the order its users know
     node_rank: int | None = None,
     resumption: int | None = None,
     tail: int | None = None,
+    tail_lines: int | None = None,
+    since: Moment | None = None,
     first_exception: bool = False,
 ) -> str | Future[str]:
     """Get the logs of a run, as far as they are written now.
@@ -76,6 +86,8 @@ def get_run_logs(  # noqa: PLR0917 - the order its users know
         node_rank: the same as `rank`.
         resumption: attempt whose log to get, from 0; by default the latest.
         tail: only so many bytes from the end.
+        tail_lines: only so many lines from the end.
+        since: only what was written at this moment or later; naive means local time, text is ISO 8601.
         first_exception: only the first exception in it.
 
     Returns:
@@ -92,6 +104,8 @@ def get_run_logs(  # noqa: PLR0917 - the order its users know
         timestamps=timestamps,
         resumption=resumption,
         tail=tail,
+        tail_lines=tail_lines,
+        since=since,
         failed=failed,
         first_exception=first_exception,
     )
@@ -113,6 +127,9 @@ def follow_run_logs(
     node_rank: int | None = None,
     resumption: int | None = None,
     tail: int | None = None,
+    tail_lines: int | None = None,
+    since: Moment | None = None,
+    whole_lines: bool = True,
 ) -> Generator[str]: ...
 @overload
 def follow_run_logs(
@@ -125,6 +142,9 @@ def follow_run_logs(
     node_rank: int | None = None,
     resumption: int | None = None,
     tail: int | None = None,
+    tail_lines: int | None = None,
+    since: Moment | None = None,
+    whole_lines: bool = True,
 ) -> Future[Generator[str]]: ...
 def follow_run_logs(
     run: str | Run,
@@ -136,6 +156,9 @@ def follow_run_logs(
     node_rank: int | None = None,
     resumption: int | None = None,
     tail: int | None = None,
+    tail_lines: int | None = None,
+    since: Moment | None = None,
+    whole_lines: bool = True,
 ) -> Generator[str] | Future[Generator[str]]:
     """Follow the logs of a run, line by line, until it ends.
 
@@ -152,10 +175,13 @@ def follow_run_logs(
         node_rank: the same as `rank`.
         resumption: attempt whose log to follow, from 0; by default the latest.
         tail: begin so many bytes before the end.
+        tail_lines: begin so many lines before the end.
+        since: begin with what was written at this moment or later.
+        whole_lines: wait for the end of each line; if False, text is yielded as it comes.
 
     Returns:
         A generator of lines, without the newline at the end. A progress bar drawn with carriage returns is
-        one line.
+        one line. Without `whole_lines`: of pieces of text, newlines included.
 
     Raises:
         InvalidArgument: two arguments contradict each other.
@@ -163,7 +189,15 @@ def follow_run_logs(
         TimeoutError: following could not be established in time.
     """
     chosen = _one_rank(rank, node_rank)
-    request = _request(run, chosen, timestamps=timestamps, resumption=resumption, tail=tail)
+    request = _request(
+        run,
+        chosen,
+        timestamps=timestamps,
+        resumption=resumption,
+        tail=tail,
+        tail_lines=tail_lines,
+        since=since,
+    )
 
     def work(deadline: Deadline) -> Generator[str]:
         # Errors are due at the call, not at the first line; and the attempt is fixed, lest a lost connection
@@ -181,7 +215,8 @@ def follow_run_logs(
                 f"Run {known.name} has no node of rank {chosen}; its ranks are 0 to {known.node_count - 1}",
             )
         request["attemptIndex"] = latest if resumption is None else resumption
-        return _lines(_chunks({**request, "follow": True}, Deadline(None)))
+        chunks = _chunks({**request, "follow": True}, Deadline(None))
+        return lines_of(chunks) if whole_lines else text_of_bytes(chunks)
 
     return calls.call(work, timeout, future)
 
@@ -199,18 +234,23 @@ def _request(
     timestamps: bool,
     resumption: int | None,
     tail: int | None,
+    tail_lines: int | None,
+    since: Moment | None,
     failed: bool = False,
     first_exception: bool = False,
 ) -> dict[str, Any]:
     """Return the input of a log subscription: only what is asked for."""
     if failed and rank is not None:
         raise InvalidArgument(f"failed chooses the node by itself; rank {rank} cannot be given too")
-    if tail is not None and tail < 0:
-        raise InvalidArgument(f"tail: expected a number of bytes, got {tail}")
+    for name, number in (("tail", tail), ("tail_lines", tail_lines)):
+        if number is not None and number < 0:
+            raise InvalidArgument(f"{name}: expected a number from 0 up, got {number}")
     given = {
         "nodeRank": rank,
         "attemptIndex": resumption,
         "tail": tail,
+        "tailLines": tail_lines,
+        "since": None if since is None else moment_of(since, "since"),
         "timestamps": timestamps or None,
         "failed": failed or None,
         "exceptionOnly": first_exception or None,
@@ -225,27 +265,10 @@ def _chunks(request: dict[str, Any], deadline: Deadline) -> Iterator[bytes]:
     offset = 0
 
     def variables() -> dict[str, Any]:
-        # Once something has come, where to begin is known exactly, and `tail` would say it again.
-        begin = {key: value for key, value in request.items() if key != "tail" or not offset}
+        # Once something has come, where to begin is known exactly.
+        begin = {key: value for key, value in request.items() if key not in _BEGINNINGS or not offset}
         return {"getRunLogsInput": {**begin, "offset": offset}}
 
     for message in subscribe(operations.RUN_LOGS, variables, deadline):
         offset = message["endOffset"]
         yield base64.b64decode(message["chunk"])
-
-
-def _lines(chunks: Iterable[bytes]) -> Generator[str]:
-    """Yield the lines of a log.
-
-    Taken apart as bytes, so that no character is: none contains a newline byte.
-    """
-    begun: list[bytes] = []
-    for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        begun.append(first)
-        for other in others:
-            yield b"".join(begun).decode(errors="replace")
-            begun = [other]
-    rest = b"".join(begun)
-    if rest:
-        yield rest.decode(errors="replace")
