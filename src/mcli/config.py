@@ -38,13 +38,14 @@ class Target(NamedTuple):
         endpoint: URL of its GraphQL API, http or https.
         api_key: value of the `Authorization` header.
         mint_endpoint: URL of its shells, ws or wss.
-        embedded: whether it is the platform on this machine, which is started when it is not there.
+        directory: for the platform on this machine, which is started when it is not there: the directory
+            of the configuration it belongs to.
     """
 
     endpoint: str
     api_key: str
     mint_endpoint: str
-    embedded: bool = False
+    directory: Path | None = None
 
 
 def config_dir() -> Path:
@@ -82,9 +83,15 @@ def resolve_target() -> Target:
     return Target(str(endpoint), _authorization(str(endpoint), settings), str(mint))
 
 
-def forget_embedded() -> None:
-    """Look for the platform on this machine again at the next call: it did not answer where it was."""
-    _embedded.pop(config_dir(), None)
+def renewed(target: Target) -> Target:
+    """Return where a platform is that did not answer where it was; the one on this machine is started.
+
+    A call goes to one platform, however often it is tried: what the environment names by now is for the next.
+    """
+    if target.directory is None or target.directory != config_dir():
+        return target
+    _embedded.pop(target.directory, None)
+    return _embedded_target()
 
 
 def read_config() -> dict[str, Any]:
@@ -197,4 +204,4 @@ def _embedded_target() -> Target:
         from mcli import embedded
 
         info = _embedded[directory] = embedded.ensure_running()
-    return Target(info.endpoint, info.api_key, info.mint_endpoint, embedded=True)
+    return Target(info.endpoint, info.api_key, info.mint_endpoint, directory)

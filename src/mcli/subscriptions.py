@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 
 from mcli.api.exceptions import MAPIException, from_answer, http_status
 from mcli.calls import Backoff, Deadline
-from mcli.config import Target, forget_embedded, resolve_target
+from mcli.config import Target, renewed, resolve_target
 from mcli.operations import Operation
 from mcli.transport import RETRYABLE, Pool, headers, result, unreachable
 
@@ -51,8 +51,8 @@ def subscribe(
         TimeoutError: the deadline is over.
     """
     backoff = Backoff(deadline, patience=_PATIENCE)
+    target = resolve_target()
     while True:
-        target = resolve_target()
         try:
             with closing(_once(target, operation, variables(), deadline)) as values:
                 for value in values:
@@ -63,10 +63,9 @@ def subscribe(
             if error.status not in RETRYABLE or not backoff.pause():
                 raise
         except _Dropped as drop:
-            if target.embedded:
-                forget_embedded()
             if not backoff.pause():
                 raise unreachable(target, drop) from drop
+            target = renewed(target)
 
 
 def _once(

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from mcli.api.exceptions import MAPIException, from_answer, http_status
 from mcli.calls import Backoff, Deadline
-from mcli.config import Target, forget_embedded, resolve_target
+from mcli.config import Target, renewed, resolve_target
 from mcli.operations import Operation
 from mcli.version import __version__
 
@@ -112,8 +112,8 @@ def execute(operation: Operation, variables: Mapping[str, Any], deadline: Deadli
     body = json.dumps({"query": operation.document, "variables": variables}).encode()
     extra = {"Idempotency-Key": os.urandom(16).hex()} if operation.keyed else {}
     backoff = Backoff(deadline, attempts=_ATTEMPTS)
+    target = resolve_target()
     while True:
-        target = resolve_target()
         try:
             return result(_post(target, body, extra, deadline), operation)
         except MAPIException as error:
@@ -125,10 +125,9 @@ def execute(operation: Operation, variables: Mapping[str, Any], deadline: Deadli
                 f"within {deadline.timeout or 0:g} seconds"
             ) from None
         except ConnectionRefusedError as error:
-            if target.embedded:
-                forget_embedded()
             if not backoff.pause():
                 raise unreachable(target, error) from error
+            target = renewed(target)
         except (ConnectionError, http.client.HTTPException) as error:
             if not operation.repeatable:
                 raise MAPIException(

@@ -104,7 +104,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mcli]:
 def meant_run(lab: Mcli, command: str, name: str) -> str:
     """Submit the run that an example is about."""
     if command.split()[1] in ON_ACTIVE and "failed" not in command:
-        run = lab.submit("sleep 60", name, compute={"gpu_type": "none", "nodes": 4})
+        nodes = 4 if "--rank" in command else 1
+        run = lab.submit("sleep 60", name, compute={"gpu_type": "none", "nodes": nodes})
         lab.wait(run, RunStatus.RUNNING)
     else:
         compute = {"gpu_type": "none", "nodes": 4}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcli import config, subscriptions, transport
+from mcli import subscriptions, transport
 from tests.client.raw_server import RawServer
 from tests.client.scripted_platform import ScriptedPlatform
 
@@ -31,7 +31,6 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     yield
     transport.close_idle()
     subscriptions.close_idle()
-    config.forget_embedded()
 
 
 def _use(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:

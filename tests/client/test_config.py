@@ -7,7 +7,7 @@ import pytest
 
 import mcli.embedded
 from mcli.api.exceptions import MCLIConfigError
-from mcli.config import config_path, initialize, resolve_target, set_api_key
+from mcli.config import config_dir, config_path, initialize, resolve_target, set_api_key
 from mcli.embedded import PlatformInfo
 
 ENDPOINT = "https://mapi.example.org/graphql"
@@ -65,7 +65,8 @@ def test_the_platform_on_this_machine_is_used_when_none_is_named(monkeypatch: py
     info = PlatformInfo("http://127.0.0.1:1/graphql", "ws://127.0.0.1:1/v1/shell", "own-key", "/", 1, "0")
     monkeypatch.setattr(mcli.embedded, "ensure_running", lambda: info)
     target = resolve_target()
-    assert (target.endpoint, target.api_key, target.embedded) == (info.endpoint, "own-key", True)
+    assert (target.endpoint, target.api_key) == (info.endpoint, "own-key")
+    assert target.directory == config_dir()
 
 
 def test_a_key_is_kept_in_a_file_only_its_owner_can_read_beside_what_is_there() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from mcli.api.exceptions import (
     MAPIException,
     RunConfigException,
 )
-from mcli.calls import Deadline
+from mcli.calls import Backoff, Deadline
 from mcli.embedded import PlatformInfo
 from mcli.transport import execute
 from mcli.version import __version__
@@ -29,7 +30,7 @@ from tests.client.raw_server import (
     silence,
     unused_port,
 )
-from tests.client.scripted_platform import until
+from tests.client.scripted_platform import ScriptedPlatform, until
 
 CREATED = answer({"data": {"createRun": [{"name": "x"}]}})
 PAGE = answer({"data": {"getRunsPaginated": {"runs": []}}})
@@ -192,3 +193,20 @@ def test_the_platform_on_this_machine_is_started_again_when_it_is_gone(
     assert get_runs() == {"runs": []}
     assert raw.requests[0][0]["Authorization"] == "embedded-key"
     get_runs()  # found once, it is not looked for again
+
+
+def test_a_call_goes_to_one_platform_whatever_the_environment_names_meanwhile(
+    platform: ScriptedPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = os.environ["MOSAICML_API_ENDPOINT"]
+    monkeypatch.setenv("MOSAICML_API_ENDPOINT", "http://127.0.0.1:9/graphql")  # nobody is there
+    pause = Backoff.pause
+
+    def pause_and_move(self: Backoff) -> bool:
+        monkeypatch.setenv("MOSAICML_API_ENDPOINT", elsewhere)
+        return pause(self)
+
+    monkeypatch.setattr(Backoff, "pause", pause_and_move)
+    with pytest.raises(MAPIException, match=r"127\.0\.0\.1:9"):
+        execute(operations.GET_RUNS, {}, Deadline(0.3))
+    assert platform.requests == []
