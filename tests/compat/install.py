@@ -17,6 +17,9 @@ from pathlib import Path
 #: Each published client, and the Python it was made for.
 PYTHON = {"0.3.0": "3.9", "0.5.34": "3.11", "0.6.42": "3.11", "0.8.3": "3.11"}
 
+#: A program that brings a published client of its own.
+COMPOSER = "composer"
+
 _PINS = Path(__file__).parent / "clients"
 _AT_ONCE = 2
 
@@ -41,8 +44,9 @@ def install(version: str) -> Path:
     place = directory(version)
     if place.exists():
         return place
-    python = _find_python(PYTHON[version])
-    print(f"\ninstalling mosaicml-cli {version} into {place} (once)", file=sys.stderr, flush=True)
+    python = _find_python(PYTHON.get(version, "3.11"))
+    name = version if version == COMPOSER else f"mosaicml-cli {version}"
+    print(f"\ninstalling {name} into {place} (once)", file=sys.stderr, flush=True)
     unfinished = place.with_name(f"{place.name}.{os.getpid()}")
     subprocess.run([python, "-m", "venv", unfinished], check=True)
     pip: list[str | Path] = [unfinished / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps"]
@@ -51,7 +55,7 @@ def install(version: str) -> Path:
         unfinished.rename(place)
     except OSError:  # another process was as far
         shutil.rmtree(unfinished)
-    print(f"installed mosaicml-cli {version}", file=sys.stderr, flush=True)
+    print(f"installed {name}", file=sys.stderr, flush=True)
     return place
 
 
