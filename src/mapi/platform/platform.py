@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-import msgspec
 from msgspec.structs import replace
 
 from mapi.clusters.base import Cluster, Shell
@@ -16,9 +15,9 @@ from mapi.domain import lifecycle
 from mapi.domain.access import Access, Endpoints
 from mapi.domain.errors import BadRequest, Conflict, NotFound, Unauthorized
 from mapi.domain.identity import IdSource, unique_name
-from mapi.domain.outcome import first_failed
+from mapi.domain.metadata import check_metadata
 from mapi.domain.query import LogRequest, RunFilter, RunUpdate, Scope
-from mapi.domain.run import Allocation, Event, ExecutionId, Json, Resumption, Run, now_ms
+from mapi.domain.run import Allocation, Event, ExecutionId, Json, Run, now_ms
 from mapi.domain.secret_input import parse_secret
 from mapi.domain.secrets import Secret
 from mapi.domain.submission import Submission, parse_submission
@@ -30,6 +29,7 @@ from mapi.platform.answers import ADOPTION_MS, Answers
 from mapi.platform.book import RunBook
 from mapi.platform.dispatcher import Dispatcher
 from mapi.platform.keyring import Keyring
+from mapi.platform.log_reader import LogReader, checked_rank
 from mapi.platform.run_tokens import RunTokens
 from mapi.platform.vault import Vault
 from mapi.platform.views import ClusterView, Occupancy, RunPage, RunPlan
@@ -40,11 +40,6 @@ from mcli.models.run_status import TERMINAL, RunStatus
 from mcli.models.secret import SecretType
 
 log = logging.getLogger(__name__)
-
-#: Limits of a run's metadata, as the platform documents them.
-MAX_METADATA_KEYS = 200
-MAX_METADATA_KEY = 200
-MAX_METADATA_VALUE = 100_000
 
 _NAME_TRIES = 5
 
@@ -70,6 +65,7 @@ class Platform:
         self._logs = logs
         self._answers = answers
         self._book = RunBook(store, metrics)
+        self._reader = LogReader(self._book, logs)
         self._vault = Vault(store, keyring)
         self._tokens = RunTokens(keyring)
 
@@ -459,62 +455,8 @@ class Platform:
             BadRequest: if the resumption has not started (without `follow`), or has no such rank.
         """
         run = await self._visible(caller, request.run_name)
-        resumption = _resumption(run, request.resumption)
-        if resumption.started_at is None and not resumption.ranks:
-            if not request.follow:
-                what = "has not started" if resumption.status not in TERMINAL else "never started"
-                raise BadRequest(f"run {run.name} {what}: it is {resumption.status}, and has no logs")
-            started = await self._started(run, resumption)
-            if started is None:
-                return
-            resumption = started
-        rank = _rank(run, resumption, request)
-        execution = replace(run.execution, resumption=resumption.index)
-        if not self._logs.exists(execution, rank):
-            if not request.follow:
-                return
-            self._logs.open(execution, resumption.allocation.nodes)
-        if request.exception_only:
-            yield await self._exception(run, execution, rank)
-            return
-        offset = request.offset or self._begin(execution, rank, request)
-        if request.follow and resumption.ended_at is None:
-            async for chunk in self._logs.follow(execution, rank, offset, timestamps=request.timestamps):
-                yield chunk
-        else:
-            for chunk in self._logs.read(execution, rank, offset, timestamps=request.timestamps):
-                yield chunk
-
-    async def _exception(self, run: Run, execution: ExecutionId, rank: int) -> Chunk:
-        found = await self._logs.first_traceback(execution, rank)
-        if found is None:
-            raise NotFound(
-                f"the log of rank {rank} of run {run.name} holds no traceback of Python; read all of it"
-            )
-        return found
-
-    def _begin(self, execution: ExecutionId, rank: int, request: LogRequest) -> int:
-        """The byte to begin at: the last of those asked for."""
-        logs = self._logs
-        ways = (
-            (logs.tail_offset, request.tail),
-            (logs.lines_offset, request.tail_lines),
-            (logs.since_offset, request.since),
-        )
-        return max((find(execution, rank, value) for find, value in ways if value is not None), default=0)
-
-    async def _started(self, run: Run, resumption: Resumption) -> Resumption | None:
-        """Wait until a resumption has a place; None if it ended without one."""
-        with self._book.watch(run.id) as queue:
-            current = self._book.told(run.name) or await self._stored(run.name)
-            while current is not None:
-                there = current.resumptions[resumption.index]
-                if there.ranks:
-                    return there
-                if there.status in TERMINAL:
-                    return None
-                current = await queue.get()
-        return None
+        async for chunk in self._reader.read(run, request):
+            yield chunk
 
     async def open_shell(
         self, caller: Caller, run_name: str, rank: int, *, command: str | None, size: TerminalSize
@@ -528,7 +470,7 @@ class Platform:
         """
         (run,) = await self._mine(caller, RunFilter(names=(run_name,)))
         run = self._book.get(run.id) or run
-        rank = _checked_rank(run, run.latest, rank)
+        rank = checked_rank(run, run.latest, rank)
         if run.status is not RunStatus.RUNNING:
             raise Conflict(f"run {run.name} is {run.status}: only one that is RUNNING takes shells")
         return await self._dispatcher(run).cluster.shell(run.execution, rank, command=command, size=size)
@@ -576,49 +518,3 @@ class Platform:
     async def _stored(self, name: str) -> Run | None:
         page = await self._store.find(RunFilter(names=(name,)), owner_ids=None, limit=1, include_deleted=True)
         return page.runs[0] if page.runs else None
-
-
-def check_metadata(metadata: Mapping[str, Json]) -> None:
-    """Hold metadata to its limits.
-
-    Raises:
-        BadRequest: naming everything that is too many or too long.
-    """
-    problems = []
-    if len(metadata) > MAX_METADATA_KEYS:
-        problems.append(f"metadata has {len(metadata)} keys; at most {MAX_METADATA_KEYS} are kept")
-    for key, value in metadata.items():
-        if len(key) > MAX_METADATA_KEY:
-            problems.append(
-                f"metadata: the key {key[:40]!r}… has {len(key)} characters; at most {MAX_METADATA_KEY}"
-            )
-        size = len(value) if isinstance(value, str) else len(msgspec.json.encode(value))
-        if size > MAX_METADATA_VALUE:
-            problems.append(f"metadata.{key} has {size} bytes; at most {MAX_METADATA_VALUE} are kept")
-    if problems:
-        raise BadRequest("; ".join(problems))
-
-
-def _resumption(run: Run, index: int | None) -> Resumption:
-    if index is None:
-        return run.latest
-    if not 0 <= index < len(run.resumptions):
-        raise BadRequest(f"run {run.name} has no resumption {index}; it has 0 to {len(run.resumptions) - 1}")
-    return run.resumptions[index]
-
-
-def _rank(run: Run, resumption: Resumption, request: LogRequest) -> int:
-    """The rank whose log is meant: the one named, the first that failed, or the lowest."""
-    if request.failed:
-        failed = first_failed(resumption.ranks)
-        if failed is None:
-            raise BadRequest(f"no rank of run {run.name} has failed")
-        return failed.rank
-    return _checked_rank(run, resumption, request.rank or 0)
-
-
-def _checked_rank(run: Run, resumption: Resumption, rank: int) -> int:
-    nodes = resumption.allocation.nodes
-    if not 0 <= rank < nodes:
-        raise BadRequest(f"run {run.name} has no node of rank {rank}; it has 0 to {nodes - 1}")
-    return rank
