@@ -140,3 +140,18 @@ def test_what_a_run_waits_for_is_shown_until_it_starts(mcli: Mcli) -> None:
         assert terminal.ended() == 0
     assert "at last" in terminal.seen
     assert "completed after" in terminal.seen
+
+
+def test_the_first_traceback_is_shown_alone(mcli: Mcli) -> None:
+    name = mcli.submit("echo before; python3 -c 'raise ValueError(17)'; exit 1")
+    mcli.wait(name)
+    shown = mcli("logs", name, "--error").stdout
+    assert shown.startswith("Traceback") and shown.endswith("ValueError: 17\n")
+
+
+def test_what_is_not_kept_is_refused(mcli: Mcli) -> None:
+    name = mcli.submit("true")
+    mcli.wait(name)
+    assert "one log a node" in mcli("logs", name, "--gpu", "0", code=1).stderr
+    assert "MAIN is the only one" in mcli("logs", name, "-c", "MODEL", code=1).stderr
+    assert "no clusters for inference" in mcli("util", "-i", code=1).stderr

@@ -39,6 +39,14 @@ class Wanted(NamedTuple):
         return {"tail_lines": self.tail_lines, "since": self.since}
 
 
+def show_exception(run: Run, resumption: Resumption, rank: int | None) -> None:
+    """Print the first Python traceback of a rank; of the first that failed, where none is named."""
+    from mcli import get_run_logs
+
+    how: dict[str, Any] = {"failed": True} if rank is None else {"rank": rank}
+    _print_text([get_run_logs(run, resumption=resumption.index, first_exception=True, **how)])
+
+
 def follow(run: Run, resumption: Resumption, wanted: Wanted) -> None:
     """Print what a resumption has written, then what it writes, until it has ended."""
     from mcli import follow_run_logs

@@ -27,6 +27,10 @@ EXAMPLES = """\
 """
 
 
+#: The published client knows logs of single GPUs; here a node has one log.
+_GPU_FLAGS = (("--gpu", "--local-gpu-rank"), ("--global-gpu-rank",))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which run, which of its logs, and how much of it."""
     parser.add_argument("name", nargs="?", metavar="RUN", help="default: the latest run")
@@ -65,6 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--all-ranks", action="store_true", help="of all nodes, each line with its rank")
     which.add_argument("--failed", action="store_true", help="of the first node that failed")
+    for flag in _GPU_FLAGS:
+        which.add_argument(*flag, dest="gpu", type=values.count, metavar="N", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--error",
+        "--first-exception",
+        dest="first_exception",
+        action="store_true",
+        help="only the first Python traceback",
+    )
+    parser.add_argument("-c", "--container", type=str.upper, metavar="NAME", help="MAIN is the only one")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--resumption", type=int, metavar="N", help="of this resumption (0 is the first)")
     when.add_argument("--prev", action="store_true", help="of the resumption before the latest")
@@ -74,6 +88,11 @@ def run(args: argparse.Namespace) -> int:
     """Print what there is, or what comes."""
     named = named_run(args.name)
     resumption = _resumption(args, named)
+    _refuse_what_is_not_kept(args, named)
+    if args.first_exception:
+        chosen = resumption or named.resumptions[-1]
+        log_output.show_exception(named, chosen, args.rank)
+        return 0
     wanted = Wanted(args.rank, args.all_ranks, args.timestamps, args.tail, args.since, args.grep)
     if args.follow and not args.failed:
         return _follow(args, named, wanted, resumption)
@@ -93,6 +112,15 @@ def _follow(args: argparse.Namespace, named: Run, wanted: Wanted, resumption: Re
         note(how_to_go_on(named))
         return 1
     return 0
+
+
+def _refuse_what_is_not_kept(args: argparse.Namespace, named: Run) -> None:
+    from mcli.api.exceptions import MCLIException
+
+    if args.gpu is not None:
+        raise MCLIException(f"{named.name} has one log a node, not one a GPU; choose the node with --node")
+    if args.container not in (None, "MAIN"):
+        raise MCLIException(f"{named.name} has no container {args.container!r}; MAIN is the only one")
 
 
 def _resumption(args: argparse.Namespace, named: Run) -> Resumption | None:

@@ -25,11 +25,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which clusters, and how much of them."""
     parser.add_argument("names", nargs="*", metavar="CLUSTER", help="default: all")
     parser.add_argument("--hide-users", action="store_true", help="only what is used, not by whom")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("-t", "--training", action="store_true", help="only training, which is all there is")
+    kind.add_argument("-i", "--inference", action="store_true", help="only inference, which there is not")
     add_watch_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print instances, active runs and the queue."""
+    if args.inference:
+        from mcli.api.exceptions import MCLIException
+
+        raise MCLIException("this platform has no clusters for inference; leave --inference out")
     if args.watch:
         watch(lambda: _show(args))
     else:
