@@ -21,6 +21,11 @@ from mcli.models.run_status import RunStatus
 pytest_plugins = ["tests.postgres"]
 
 
+def pytest_configure() -> None:
+    """Ctrl-C works as for a person, also where the tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class PlatformOfTests:
     """A platform on this machine, as a client with this configuration directory finds it."""
 
