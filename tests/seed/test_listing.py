@@ -3,7 +3,6 @@
 import datetime as dt
 import os
 import sqlite3
-import time
 import uuid
 from concurrent.futures import Future
 from http import HTTPStatus
@@ -215,7 +214,8 @@ def test_runs_go_on_while_the_server_is_dead_and_their_exit_codes_are_known(mach
     for run in (quick, slow):
         wait_for_run_status(run, "RUNNING", timeout=20)
     machine.kill()
-    time.sleep(0.6)  # the first one ends while nobody looks
+    log = machine.home / "logs" / quick.run_uid / "0" / "0.log"
+    wait_until(lambda: log.read_text() == "done\n", "the first one ends while nobody looks")
     machine.running()
     for run, code in ((quick, 5), (slow, 6)):
         found = wait_for_run_status(run, "FAILED", timeout=20)
