@@ -2,8 +2,7 @@
 
     make bench            prints a table, and writes benchmarks/RESULTS.md
 
-With PUBLISHED_CLIENT=<path of its mcli>, a program of mosaicml-cli in an environment of its own, that one is
-measured beside ours.
+The published client is measured beside ours, in the environment of its own that the tests keep for it.
 
 Each figure stands beside the floor of the same run: what the machine needs to spawn a process, write a log
 file and commit three times.
@@ -28,12 +27,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import floor
+from tests.compat.install import install
 
 RUNS = 200
 BURST = 500
 HISTORY = 100_000
-#: A published client's program, where there is one to compare with.
-PUBLISHED_CLIENT = os.environ.get("PUBLISHED_CLIENT", "")
+#: The published client to compare with.
+PUBLISHED = "0.8.3"
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -199,10 +199,11 @@ def command_line(_: Path) -> list[Figure]:
         taken = [timed(lambda a=arguments: run_program(program, *a)) for _ in range(15)]  # type: ignore[misc]
         ratio = statistics.median(taken) / statistics.median(bare)
         figures.append(Figure(f"mcli {' '.join(arguments)}", spread(taken), f"{ratio:.1f} × python -c pass"))
-    if PUBLISHED_CLIENT:
-        theirs = published_client()
-        ratio = statistics.median(theirs) / statistics.median(taken)
-        figures.append(Figure("published client: get runs", spread(theirs), f"{ratio:.1f} × mcli get runs"))
+    theirs = published_client()
+    ratio = statistics.median(theirs) / statistics.median(taken)
+    figures.append(
+        Figure(f"mosaicml-cli {PUBLISHED}: get runs", spread(theirs), f"{ratio:.1f} × mcli get runs")
+    )
     return figures
 
 
@@ -217,7 +218,8 @@ def published_client() -> list[float]:
         "MOSAICML_API_KEY": info.api_key,
         "MCLI_DISABLE_UPGRADE_CHECK": "true",
     }
-    command = [PUBLISHED_CLIENT, "get", "runs"]
+    programs = install(PUBLISHED) / "bin"
+    command = [str(programs / "python"), str(programs / "mcli"), "get", "runs"]
 
     def once() -> None:
         subprocess.run(
