@@ -30,11 +30,11 @@ def at_a_terminal(mcli: Mcli, *arguments: str) -> Screen:
 
 def test_a_person_types_into_a_run_and_gets_their_terminal_back(mcli: Mcli, desk: str) -> None:
     with at_a_terminal(mcli, "connect", desk) as screen:
-        screen.type("echo in $RUN_NAME; stty size; read; stty size\n")
+        grown = "while [ \"$(stty size)\" = '30 100' ]; do sleep 0.01; done"
+        screen.type(f"echo in $RUN_NAME; stty size; {grown}; stty size\n")
         screen.until(f"in {desk}\r\n30 100\r\n")
         assert not screen.is_as_before()
         screen.resize(77, 22)
-        screen.type("\n")
         screen.until("22 77\r\n")
         screen.type("bash -c 'echo u\"\"p; exec sleep 1000'\n")
         screen.until("up\r\n")
