@@ -64,15 +64,27 @@ class Api:
             return answer.read()
 
     def execute(
-        self, pod: str, *command: str, typed: bytes = b"", tty: bool = False, size: tuple[int, int] | None = None
+        self,
+        pod: str,
+        *command: str,
+        typed: bytes = b"",
+        tty: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> tuple[bytes, Json]:
         """Run a command in a pod; return what it printed and how it ended."""
-        streams = {"stdin": "true", "stdout": "true", "stderr": "false" if tty else "true", "tty": str(tty).lower()}
+        streams = {
+            "stdin": "true",
+            "stdout": "true",
+            "stderr": "false" if tty else "true",
+            "tty": str(tty).lower(),
+        }
         query = urlencode([*streams.items(), *(("command", word) for word in command)])
         url = f"wss://{self._address.netloc}{PODS}/{pod}/exec?{query}"
         protocols = [Subprotocol("v5.channel.k8s.io")]
         printed = b""
-        with connect(url, ssl=self._context, additional_headers=self._headers, subprotocols=protocols) as socket:
+        with connect(
+            url, ssl=self._context, additional_headers=self._headers, subprotocols=protocols
+        ) as socket:
             if size:
                 socket.send(b"\x04" + json.dumps({"Width": size[0], "Height": size[1]}).encode())
             socket.send(b"\x00" + typed)
@@ -109,7 +121,9 @@ class Api:
 
     def _open(self, method: str, path: str, body: Any, kind: str, query: Json) -> _Answer:
         assert self._address.port is not None
-        connection = http.client.HTTPSConnection("127.0.0.1", self._address.port, context=self._context, timeout=20)
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self._address.port, context=self._context, timeout=20
+        )
         headers = {**self._headers, **({"Content-Type": kind} if kind else {})}
         data = None if body is None else json.dumps(body)
         connection.request(method, f"{quote(path)}?{urlencode(query)}", data, headers)

@@ -26,7 +26,11 @@ def test_a_name_can_be_taken_once(api: Api) -> None:
     created = api.create(SECRETS, secret("one"))
     assert created["data"] == {"a": "Yg=="}
     status, answer = api.request("POST", SECRETS, secret("one"))
-    assert (status, answer["reason"], answer["message"]) == (409, "AlreadyExists", 'secrets "one" already exists')
+    assert (status, answer["reason"], answer["message"]) == (
+        409,
+        "AlreadyExists",
+        'secrets "one" already exists',
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,9 @@ def test_lists_are_selected_and_paged(api: Api) -> None:
     assert [item["metadata"]["name"] for item in odd["items"]] == ["s1", "s3"]
     first = api.get(SECRETS, limit=3)
     rest = api.get(SECRETS, limit=3, **{"continue": first["metadata"]["continue"]})
-    assert [item["metadata"]["name"] for item in first["items"] + rest["items"]] == [f"s{n}" for n in range(5)]
+    assert [item["metadata"]["name"] for item in first["items"] + rest["items"]] == [
+        f"s{n}" for n in range(5)
+    ]
 
 
 def test_a_watch_goes_on_from_a_revision(api: Api) -> None:
@@ -77,7 +83,9 @@ def test_a_watch_goes_on_from_a_revision(api: Api) -> None:
 def test_a_watch_with_bookmarks_says_how_far_it_is(api: Api) -> None:
     revision = api.get(SECRETS)["metadata"]["resourceVersion"]
     newer = api.create("/api/v1/namespaces/runs/configmaps", {"metadata": {"name": "x"}})
-    events = list(api.watch(SECRETS, resourceVersion=revision, allowWatchBookmarks="true", timeoutSeconds=0.05))
+    events = list(
+        api.watch(SECRETS, resourceVersion=revision, allowWatchBookmarks="true", timeoutSeconds=0.05)
+    )
     assert [event["type"] for event in events] == ["BOOKMARK"]
     assert events[0]["object"]["metadata"]["resourceVersion"] == newer["metadata"]["resourceVersion"]
 

@@ -72,9 +72,14 @@ def test_variables_come_from_where_the_spec_says(api: Api) -> None:
 def test_volumes_are_at_their_paths(api: Api) -> None:
     data = {"parameters.yaml": base64.b64encode(b"lr: 0.1\n").decode()}
     api.create(SECRETS, {"metadata": {"name": "s"}, "data": data})
-    volumes = [{"name": "v", "secret": {"secretName": "s", "defaultMode": 0o400}}, {"name": "shm", "emptyDir": {}}]
+    volumes = [
+        {"name": "v", "secret": {"secretName": "s", "defaultMode": 0o400}},
+        {"name": "shm", "emptyDir": {}},
+    ]
     mounts = [{"name": "v", "mountPath": "/mnt/config"}, {"name": "shm", "mountPath": "/dev/shm"}]
-    command = "cat /mnt/config/*; stat -c %a /mnt/config/*; touch /dev/shm/x && ls /dev/shm; touch /mnt/config/y"
+    command = (
+        "cat /mnt/config/*; stat -c %a /mnt/config/*; touch /dev/shm/x && ls /dev/shm; touch /mnt/config/y"
+    )
     api.pod("one", command, volumes=volumes, container={"volumeMounts": mounts})
     assert api.ended("one")["exitCode"] == 1
     assert api.log("one").startswith(b"lr: 0.1\n400\nx\ntouch: ")
@@ -156,14 +161,23 @@ def test_an_indexed_job_has_a_pod_for_every_index(api: Api) -> None:
     api.create(JOBS, job("two", "echo $JOB_COMPLETION_INDEX $(hostname)"))
     done = api.until(f"{JOBS}/two", _has("Complete"), "it is complete")
     assert (done["status"]["succeeded"], done["status"]["completedIndexes"]) == (2, "0-1")
-    pods = sorted(api.get(PODS, labelSelector="job-name=two")["items"], key=lambda pod: str(pod["metadata"]["name"]))
+    pods = sorted(
+        api.get(PODS, labelSelector="job-name=two")["items"], key=lambda pod: str(pod["metadata"]["name"])
+    )
     assert [api.log(pod["metadata"]["name"]) for pod in pods] == [b"0 two-0\n", b"1 two-1\n"]
     api.delete(f"{JOBS}/two", propagationPolicy="Background")
     wait_until(lambda: api.get(PODS)["items"] == [], "its pods are gone")
 
 
 def test_a_job_of_which_one_fails_ends_the_others(api: Api) -> None:
-    api.create(JOBS, job("two", "[ $JOB_COMPLETION_INDEX = 1 ] && exit 7; exec sleep 1000", pod={"terminationGracePeriodSeconds": 1}))
+    api.create(
+        JOBS,
+        job(
+            "two",
+            "[ $JOB_COMPLETION_INDEX = 1 ] && exit 7; exec sleep 1000",
+            pod={"terminationGracePeriodSeconds": 1},
+        ),
+    )
     api.until(f"{JOBS}/two", _has("Failed"), "it has failed")
     wait_until(lambda: len(api.get(PODS)["items"]) == 1, "the other is gone")
     assert api.get(PODS)["items"][0]["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 7
@@ -203,12 +217,16 @@ def test_a_service_gives_its_pods_names(api: Api) -> None:
 
 
 def test_a_command_can_be_run_beside_a_container(api: Api) -> None:
-    api.pod("one", "export A=1; echo up; exec sleep 1000", container={"env": [{"name": "WHO", "value": "me"}]})
+    api.pod(
+        "one", "export A=1; echo up; exec sleep 1000", container={"env": [{"name": "WHO", "value": "me"}]}
+    )
     wait_until(lambda: _up(api, "one"), "it is up")
     printed, status = api.execute("one", "sh", "-c", "cat; echo $WHO; hostname; exit 3", typed=b"hello\n")
     assert printed == b"hello\nme\none\n"
     assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
-    printed, status = api.execute("one", "sh", "-c", "read x; stty size", typed=b"go\n", tty=True, size=(40, 10))
+    printed, status = api.execute(
+        "one", "sh", "-c", "read x; stty size", typed=b"go\n", tty=True, size=(40, 10)
+    )
     assert b"10 40\r\n" in printed
     assert status["status"] == "Success"
 

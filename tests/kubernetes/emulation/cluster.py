@@ -7,7 +7,7 @@ import base64
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -86,9 +86,9 @@ class EmulatedCluster:
 
     # Looking at it, and changing it, past its API
 
-    def list(self, kind: str, namespace: str | None = None) -> list[Object]:
+    def objects(self, kind: str, namespace: str | None = None) -> list[Object]:
         """Return the objects of a kind."""
-        return self._do(lambda: self._store.list(BY_KIND[kind], namespace))
+        return self._do(lambda: self._store.all(BY_KIND[kind], namespace))
 
     def create(self, kind: str, item: Object, namespace: str = "runs") -> Object:
         return self._do(lambda: self._registry.create(BY_KIND[kind], namespace, item))
@@ -246,7 +246,7 @@ class EmulatedCluster:
 
         return self._wait(done())
 
-    def _wait(self, work: Any) -> Any:
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
 

@@ -1,11 +1,14 @@
 """A program of its own: it starts a container's command in namespaces of its own, or joins it there.
 
-`container.py start SPEC STATUS` has the command as process 1 of a new process namespace, as a container runtime does: it
-gets no signals that it does not handle, and everything it started ends with it. The file system is this machine's,
-with the volumes shown at their paths. `container.py join SPEC STATUS` runs a command beside it, for `exec`.
+`container.py start SPEC STATUS` has the command as process 1 of a new process namespace, as a container
+runtime does: it gets no signals that it does not handle, and everything it started ends with it. The file
+system is this machine's, with the volumes shown at their paths. `container.py join SPEC STATUS` runs a
+command beside it, for `exec`.
 
-Says on the descriptor STATUS `process PID` or `failed: WHY`; exits with the code of the command, 128 + n for signal n.
+Says on the descriptor STATUS `process PID` or `failed: WHY`; exits with the code of the command, 128 + n for
+signal n.
 """
+# ruff: noqa: PTH115
 
 from __future__ import annotations
 

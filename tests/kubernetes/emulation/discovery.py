@@ -16,7 +16,9 @@ VERSION = {
     "platform": "linux/amd64",
 }
 REVIEWS = "authorization.k8s.io/v1"
-_SUBRESOURCES = {"pods": (("log", ["get"]), ("exec", ["create", "get"]), ("status", ["get", "patch", "update"]))}
+_SUBRESOURCES = {
+    "pods": (("log", ["get"]), ("exec", ["create", "get"]), ("status", ["get", "patch", "update"]))
+}
 
 
 def document(path: str) -> Object | None:
@@ -55,4 +57,9 @@ def _list(group_version: str) -> Object:
     if group_version == REVIEWS:
         review = {"singularName": "selfsubjectaccessreview", "namespaced": False, "verbs": ["create"]}
         resources.append({"name": "selfsubjectaccessreviews", "kind": "SelfSubjectAccessReview", **review})
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": group_version,
+        "resources": resources,
+    }

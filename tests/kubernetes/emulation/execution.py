@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.kubernetes.emulation import processes
 from tests.kubernetes.emulation.kubelet import RunningPod
-from tests.kubernetes.emulation.resources import Object
+from tests.kubernetes.emulation.resources import Object, is_true
 
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
@@ -32,7 +32,7 @@ async def serve_exec(websocket: WebSocket, running: RunningPod, container: str, 
         return
     await websocket.accept(subprotocol=protocol)
     query = websocket.query_params
-    wanted = {name: query.get(name) in ("1", "true") for name in ("stdin", "stdout", "stderr", "tty")}
+    wanted = {name: is_true(query.get(name)) for name in ("stdin", "stdout", "stderr", "tty")}
     spec = {
         **running.specs[container],
         "process": running.processes[container].pid,
@@ -207,10 +207,13 @@ def _failure(message: str) -> Object:
 async def _ready(descriptor: int, *, writing: bool) -> None:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
-    add, remove = (
-        (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
-    )
-    add(descriptor, lambda: future.done() or future.set_result(None))
+    add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
+
+    def ready() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    add(descriptor, ready)
     try:
         await future
     finally:

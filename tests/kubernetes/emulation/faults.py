@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from tests.kubernetes.emulation.resources import ApiError
 
-_REASONS = {401: "Unauthorized", 404: "NotFound", 409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
+_REASONS = {
+    401: "Unauthorized",
+    404: "NotFound",
+    409: "Conflict",
+    429: "TooManyRequests",
+    500: "InternalError",
+}
 
 
 class StreamCut(Exception):

@@ -36,9 +36,9 @@ class JobController:
         store = self._registry.store
         changed, self._changed = self._changed, set()
         pods: dict[str, list[Object]] = {}
-        for pod in store.list(PODS):
+        for pod in store.all(PODS):
             pods.setdefault(_owner(pod), []).append(pod)
-        jobs = {job["metadata"]["uid"]: job for job in store.list(JOBS)}
+        jobs = {job["metadata"]["uid"]: job for job in store.all(JOBS)}
         for uid, job in jobs.items():
             if uid in changed or (_left(job) or 1) <= 0:
                 self._sync_job(job, pods.get(uid, []))
@@ -48,7 +48,7 @@ class JobController:
 
     def due(self) -> float | None:
         """Seconds until a deadline of a Job passes, None without one."""
-        left = [_left(job) for job in self._registry.store.list(JOBS) if not _finished(job)]
+        left = [_left(job) for job in self._registry.store.all(JOBS) if not _finished(job)]
         return min((seconds for seconds in left if seconds is not None), default=None)
 
     def _sync_job(self, job: Object, pods: list[Object]) -> None:
@@ -112,7 +112,12 @@ class JobController:
         return created
 
     def _end(
-        self, job: Object, status: Object, verdict: tuple[str, str, str] | None, live: list[Object], pods: list[Object]
+        self,
+        job: Object,
+        status: Object,
+        verdict: tuple[str, str, str] | None,
+        live: list[Object],
+        pods: list[Object],
     ) -> None:
         """Have every pod of a Job ended, then say that the Job has."""
         kind, reason, message = verdict or _target(status)
@@ -135,13 +140,18 @@ class JobController:
             self._record(job, "Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}")
 
     def _still(self, pods: list[Object]) -> list[Object]:
-        found = (self._registry.store.find(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods)
+        found = (
+            self._registry.store.find(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+            for pod in pods
+        )
         return [pod for pod in found if pod is not None]
 
     def _write(self, job: Object, status: Object, live: list[Object], pods: list[Object]) -> None:
         status["active"] = len(live)
         status["ready"] = sum(_ready(pod) for pod in live)
-        status["terminating"] = sum(_deleting(pod) and pod["status"]["phase"] not in _ENDED for pod in self._still(pods))
+        status["terminating"] = sum(
+            _deleting(pod) and pod["status"]["phase"] not in _ENDED for pod in self._still(pods)
+        )
         status["uncountedTerminatedPods"] = {}
         if not status["active"]:
             del status["active"]

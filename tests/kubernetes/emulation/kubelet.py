@@ -24,7 +24,9 @@ _PULL_AGAIN = 0.2
 class Kubelet:
     """The pods of one node, by uid. `silent`: it reports nothing, as from behind a broken network."""
 
-    def __init__(self, node: str, address: str, registry: Registry, recorder: Recorder, home: Path, hosts: Path) -> None:
+    def __init__(
+        self, node: str, address: str, registry: Registry, recorder: Recorder, home: Path, hosts: Path
+    ) -> None:
         self.node = node
         self.address = address
         self.silent = False
@@ -39,7 +41,7 @@ class Kubelet:
         """Start what is new here, end what is to be deleted or is gone."""
         bound = {
             pod["metadata"]["uid"]: pod
-            for pod in self._registry.store.list(PODS)
+            for pod in self._registry.store.all(PODS)
             if pod["spec"].get("nodeName") == self.node
         }
         for uid, pod in bound.items():
@@ -76,7 +78,10 @@ class Kubelet:
         current = store.find(PODS, metadata["namespace"], metadata["name"])
         if current is None or current["metadata"]["uid"] != metadata["uid"] or self.silent:
             return
-        if "deletionTimestamp" in current["metadata"] and current["metadata"].get("deletionGracePeriodSeconds") != 0:
+        if (
+            "deletionTimestamp" in current["metadata"]
+            and current["metadata"].get("deletionGracePeriodSeconds") != 0
+        ):
             self._registry.delete(PODS, metadata["namespace"], metadata["name"], {"gracePeriodSeconds": 0})
 
     @contextlib.contextmanager
@@ -110,7 +115,7 @@ class RunningPod:
         self._task = asyncio.create_task(self._run())
 
     def end(self, grace: float, verdict: Object | None = None) -> None:
-        """Signal every container, and kill what is left after the grace period; asked again, only sooner counts.
+        """Signal every container, and kill what is left after its grace; asked again, only sooner counts.
 
         Args:
             grace: seconds.
@@ -174,7 +179,11 @@ class RunningPod:
                 self._record("Normal", "Pulling", f'Pulling image "{image}"')
                 self._record("Warning", "Failed", f'Failed to pull image "{image}": {problem}')
                 self._record("Warning", "Failed", f"Error: {reason}")
-                message = problem if reason == "ErrImagePull" else f'Back-off pulling image "{image}": ErrImagePull: {problem}'
+                message = (
+                    problem
+                    if reason == "ErrImagePull"
+                    else f'Back-off pulling image "{image}": ErrImagePull: {problem}'
+                )
                 self._states[name] = pods.waiting(reason, message)
                 self._sandbox = True
                 self._report("Pending")
@@ -190,7 +199,9 @@ class RunningPod:
 
     async def _containers(self, directory: Path) -> None:
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
-        timer = asyncio.get_running_loop().call_later(deadline, self._deadline) if deadline is not None else None
+        timer = (
+            asyncio.get_running_loop().call_later(deadline, self._deadline) if deadline is not None else None
+        )
         async with asyncio.TaskGroup() as group:
             for container in self.pod["spec"]["containers"]:
                 group.create_task(self._container(container, directory))
@@ -221,7 +232,9 @@ class RunningPod:
         except processes.StartError as error:
             why = f"failed to create containerd task: unable to start container process: {error}: unknown"
             self._record("Warning", "Failed", f"Error: {why}")
-            self._states[name] = pods.terminated(128, "1970-01-01T00:00:00Z", reason="StartError", message=why)
+            self._states[name] = pods.terminated(
+                128, "1970-01-01T00:00:00Z", reason="StartError", message=why
+            )
             self._report("Pending")
             return
         self.specs[name], self.processes[name] = spec, process
@@ -260,7 +273,11 @@ class RunningPod:
         mounts, read_only = [], []
         for mount in container.get("volumeMounts") or []:
             place = shared / mount["name"]
-            only = pods.write_volume(store, self.pod, volumes[mount["name"]], place) if not place.exists() else True
+            only = (
+                pods.write_volume(store, self.pod, volumes[mount["name"]], place)
+                if not place.exists()
+                else True
+            )
             mounts.append((str(place / mount.get("subPath", "")), mount["mountPath"]))
             if (only and "emptyDir" not in volumes[mount["name"]]) or mount.get("readOnly"):
                 read_only.append(mount["mountPath"])

@@ -1,7 +1,7 @@
 """What containers print, kept and served as a kubelet does.
 
-A line is whole when its newline has come, or 16 KiB of it have, or its end: until then nobody is shown it. So what
-only returns the carriage is seen late, and each line has the time at which it was whole.
+A line is whole when its newline has come, or 16 KiB of it have, or its end: until then nobody is shown it. So
+what only returns the carriage is seen late, and each line has the time at which it was whole.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Log:
         self.ended = True
         self._wake()
 
-    async def read(self, *, follow: bool, since: int = 0, tail: int | None = None, timestamps: bool) -> AsyncIterator[bytes]:
+    async def read(
+        self, *, follow: bool, since: int = 0, tail: int | None = None, timestamps: bool
+    ) -> AsyncIterator[bytes]:
         """Yield the log.
 
         Args:

@@ -1,4 +1,4 @@
-"""Names of pods and services, as a cluster's DNS would resolve them: each namespace has a hosts file for its pods."""
+"""Names of pods and services, as a cluster's DNS resolves them: its pods share a namespace's hosts file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENDED = ("Succeeded", "Failed")
 
 def write_hosts(store: Store, directory: Path) -> None:
     """Bring the hosts file of every namespace up to date, in place: pods have it mounted."""
-    for namespace in store.list(NAMESPACES):
+    for namespace in store.all(NAMESPACES):
         name = namespace["metadata"]["name"]
         path = directory / name
         text = "127.0.0.1 localhost\n" + "".join(f"{line}\n" for line in _lines(store, name))
@@ -23,11 +23,11 @@ def write_hosts(store: Store, directory: Path) -> None:
 
 def _lines(store: Store, namespace: str) -> list[str]:
     lines = []
-    pods = [pod for pod in store.list(PODS, namespace) if pod["status"].get("podIP")]
+    pods = [pod for pod in store.all(PODS, namespace) if pod["status"].get("podIP")]
     for pod in pods:
         if pod["status"]["phase"] not in _ENDED:
             lines.append(f"{pod['status']['podIP']} {pod['spec'].get('hostname') or pod['metadata']['name']}")
-    for service in store.list(SERVICES, namespace):
+    for service in store.all(SERVICES, namespace):
         spec, name = service["spec"], service["metadata"]["name"]
         for pod in pods:
             labels = pod["metadata"].get("labels") or {}
@@ -48,4 +48,6 @@ def _qualified(host: str, namespace: str) -> list[str]:
 
 
 def _ready(pod: Object) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions") or [])
+    return any(
+        each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions") or []
+    )

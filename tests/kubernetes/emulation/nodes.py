@@ -12,6 +12,19 @@ from tests.kubernetes.emulation.resources import NODES, PODS, Object, now
 
 _UNREACHABLE = "node.kubernetes.io/unreachable"
 
+_INFO = {
+    "architecture": "amd64",
+    "bootID": "00000000-0000-0000-0000-000000000000",
+    "containerRuntimeVersion": "containerd://2.0.0",
+    "kernelVersion": "6.18.0",
+    "kubeProxyVersion": "",
+    "kubeletVersion": "v1.36.2",
+    "machineID": "0" * 32,
+    "operatingSystem": "linux",
+    "osImage": "Debian GNU/Linux 12 (bookworm)",
+    "systemUUID": "0" * 32,
+}
+
 
 class Nodes:
     """A kubelet for every node, and the node controller that judges them."""
@@ -68,7 +81,7 @@ class Nodes:
                     "capacity": room,
                     "allocatable": room,
                     "conditions": [_ready("True", "KubeletReady", "kubelet is posting ready status")],
-                    "nodeInfo": {"kubeletVersion": "v1.36.2", "operatingSystem": "linux", "architecture": "amd64"},
+                    "nodeInfo": _INFO,
                 },
             },
         )
@@ -77,7 +90,9 @@ class Nodes:
     def cordon(self, name: str, value: bool = True) -> None:
         node = self._registry.store.get(NODES, "", name)
         spec = {key: each for key, each in node["spec"].items() if key != "unschedulable"}
-        self._registry.store.put(NODES, {**node, "spec": {**spec, **({"unschedulable": True} if value else {})}})
+        self._registry.store.put(
+            NODES, {**node, "spec": {**spec, **({"unschedulable": True} if value else {})}}
+        )
 
     def lose(self, name: str, *, dead: bool) -> None:
         """Hear no more of a node. `dead`: nothing runs on it any more either."""
@@ -86,7 +101,9 @@ class Nodes:
             for pod in self._on(name):
                 if running := self.running(pod):
                     running.kill()
-        taints: list[Object] = [{"key": _UNREACHABLE, "effect": effect} for effect in ("NoSchedule", "NoExecute")]
+        taints: list[Object] = [
+            {"key": _UNREACHABLE, "effect": effect} for effect in ("NoSchedule", "NoExecute")
+        ]
         message = "Kubelet stopped posting node status."
         self._judge(name, _ready("Unknown", "NodeStatusUnknown", message), taints)
         for pod in self._on(name):
@@ -135,7 +152,7 @@ class Nodes:
     def _on(self, name: str) -> list[Object]:
         return [
             pod
-            for pod in self._registry.store.list(PODS)
+            for pod in self._registry.store.all(PODS)
             if pod["spec"].get("nodeName") == name and pod["status"]["phase"] not in ("Succeeded", "Failed")
         ]
 

@@ -1,4 +1,4 @@
-"""What a kubelet makes of a pod's spec: variables, files, and the status it reports. Nothing here runs anything."""
+"""What a kubelet makes of a pod's spec: variables, files, and the status it reports. Nothing runs here."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def write_volume(store: Store, pod: Object, volume: Object, directory: Path) -> 
         for kind, resource, name in (("secret", SECRETS, "secretName"), ("configMap", CONFIGMAPS, "name")):
             if kind in source:
                 reference = source[kind]
-                default = reference.get("defaultMode", (volume.get("projected") or {}).get("defaultMode", 0o644))
+                default = reference.get(
+                    "defaultMode", (volume.get("projected") or {}).get("defaultMode", 0o644)
+                )
                 named = {**reference, "name": reference.get(name) or reference.get("name")}
                 data = _data(store, resource, pod["metadata"]["namespace"], named)
                 items = reference.get("items") or [{"key": key, "path": key} for key in data]
@@ -99,18 +101,23 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 def image_problem(store: Store, pod: Object, container: Object) -> str | None:
     """Why an image cannot be pulled: `missing/…` is nowhere, `private/…` wants a pull secret."""
     image: str = container["image"]
-    failed = f'failed to pull and unpack image "docker.io/{image}": failed to resolve reference "docker.io/{image}": '
+    name = f'"docker.io/{image}"'
+    failed = f"failed to pull and unpack image {name}: failed to resolve reference {name}: "
     if image.startswith("missing/"):
         return f"{failed}docker.io/{image}: not found"
     if image.startswith("private/"):
         namespace = pod["metadata"]["namespace"]
-        secrets = (store.find(SECRETS, namespace, each["name"]) for each in pod["spec"].get("imagePullSecrets") or [])
+        secrets = (
+            store.find(SECRETS, namespace, each["name"]) for each in pod["spec"].get("imagePullSecrets") or []
+        )
         if not any(secret and secret["type"] == "kubernetes.io/dockerconfigjson" for secret in secrets):
             return f"{failed}pull access denied, repository does not exist or may require authorization"
     return None
 
 
-def status_of(pod: Object, states: dict[str, Object], *, phase: str, ip: str, host_ip: str, sandbox: bool) -> Object:
+def status_of(
+    pod: Object, states: dict[str, Object], *, phase: str, ip: str, host_ip: str, sandbox: bool
+) -> Object:
     """Return the status of a pod whose containers are in these states.
 
     Args:
@@ -187,7 +194,7 @@ def _condition(before: Object | None, kind: str, value: bool, more: Object) -> O
 def _service_links(store: Store, namespace: str) -> dict[str, str]:
     """Variables of the services that are there already, if they have an address."""
     found = {}
-    for service in store.list(SERVICES, namespace):
+    for service in store.all(SERVICES, namespace):
         address, ports = service["spec"].get("clusterIP"), service["spec"].get("ports") or []
         if address not in (None, "None") and ports:
             name = service["metadata"]["name"].upper().replace("-", "_")
@@ -207,7 +214,9 @@ def _value_from(store: Store, pod: Object, container: Object, source: Object) ->
             if reference.get("optional"):
                 return None
             word = {"secrets": "Secret", "configmaps": "ConfigMap"}[resource.plural]
-            raise ConfigError(f"couldn't find key {reference['key']} in {word} {namespace}/{reference['name']}")
+            raise ConfigError(
+                f"couldn't find key {reference['key']} in {word} {namespace}/{reference['name']}"
+            )
     if "fieldRef" in source:
         path = source["fieldRef"]["fieldPath"]
         if found := _FIELD.fullmatch(path):
@@ -221,7 +230,9 @@ def _value_from(store: Store, pod: Object, container: Object, source: Object) ->
 
 
 def _whole_node(name: str) -> int:
-    return (os.cpu_count() or 1) if name == "cpu" else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return (
+        (os.cpu_count() or 1) if name == "cpu" else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    )
 
 
 def _data(store: Store, resource: Resource, namespace: str, reference: dict[str, Any]) -> dict[str, bytes]:

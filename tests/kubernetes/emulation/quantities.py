@@ -5,7 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 _SUFFIXES = {
-    **{"m": Fraction(1, 1000), "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4, "P": 1000**5},
+    "m": Fraction(1, 1000),
+    "k": 1000,
+    "M": 1000**2,
+    "G": 1000**3,
+    "T": 1000**4,
+    "P": 1000**5,
     **{f"{letter}i": 1024**power for power, letter in enumerate("KMGTP", 1)},
 }
 

@@ -58,8 +58,12 @@ class Recorder:
 
     def _seen(self, item: Object, reason: str, message: str) -> Object | None:
         uid = item["metadata"]["uid"]
-        for event in self._registry.store.list(EVENTS, item["metadata"].get("namespace") or "default"):
-            same = (event["involvedObject"]["uid"], event["reason"], event["message"]) == (uid, reason, message)
+        for event in self._registry.store.all(EVENTS, item["metadata"].get("namespace") or "default"):
+            same = (event["involvedObject"]["uid"], event["reason"], event["message"]) == (
+                uid,
+                reason,
+                message,
+            )
             if same and "count" in event:
                 return event
         return None

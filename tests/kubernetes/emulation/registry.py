@@ -13,12 +13,12 @@ from tests.kubernetes.emulation.resources import (
     NAMESPACES,
     NODES,
     PODS,
-    ApiError,
     Object,
     Resource,
     after,
     already_exists,
     bad_request,
+    conflict,
     not_found,
     now,
 )
@@ -40,7 +40,9 @@ class Registry:
         metadata = item.setdefault("metadata", {})
         if resource.namespaced:
             if metadata.setdefault("namespace", namespace) != namespace:
-                raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+                raise bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
             if self.store.find(NAMESPACES, "", namespace) is None:
                 raise not_found(NAMESPACES, namespace)
         if "generateName" in metadata and not metadata.get("name"):
@@ -59,21 +61,22 @@ class Registry:
         self._collect_orphan(resource, created)
         return created
 
-    def replace(self, resource: Resource, namespace: str, name: str, item: Object, subresource: str = "") -> Object:
+    def replace(
+        self, resource: Resource, namespace: str, name: str, item: Object, subresource: str = ""
+    ) -> Object:
         """Write an object anew: all of it but its status, or its status only."""
         before = self.store.get(resource, namespace, name)
         version = item.get("metadata", {}).get("resourceVersion")
         if version and version != before["metadata"]["resourceVersion"]:
-            raise ApiError(
-                409,
-                "Conflict",
-                f'Operation cannot be fulfilled on {resource.full_name} "{name}": the object has been modified; '
-                "please apply your changes to the latest version and try again",
-                {"name": name, "kind": resource.plural},
+            why = (
+                "the object has been modified; please apply your changes to the latest version and try again"
             )
+            raise conflict(resource, name, why)
         if subresource == "status":
             return self.store.put(resource, {**before, "status": item.get("status", {})})
-        kept = {field: before["metadata"][field] for field in ("uid", "creationTimestamp", "name", "generation")}
+        kept = {
+            field: before["metadata"][field] for field in ("uid", "creationTimestamp", "name", "generation")
+        }
         metadata = {**item["metadata"], **kept}
         for field in ("namespace", "deletionTimestamp", "deletionGracePeriodSeconds"):
             if field in before["metadata"]:
@@ -108,12 +111,8 @@ class Registry:
         metadata = copy.deepcopy(item["metadata"])
         wanted = (options.get("preconditions") or {}).get("uid")
         if wanted and wanted != metadata["uid"]:
-            raise ApiError(
-                409,
-                "Conflict",
-                f'Operation cannot be fulfilled on {resource.full_name} "{name}": Precondition failed: UID in '
-                f"precondition: {wanted}, UID in object meta: {metadata['uid']}",
-            )
+            why = f"UID in precondition: {wanted}, UID in object meta: {metadata['uid']}"
+            raise conflict(resource, name, f"Precondition failed: {why}")
         grace = self._grace(resource, item, options)
         left = metadata.get("deletionGracePeriodSeconds")
         if left is not None and grace >= left and not _may_go(item):

@@ -58,7 +58,12 @@ class ApiError(Exception):
     """An answer that is no object: a `Status` with its HTTP code."""
 
     def __init__(
-        self, code: int, reason: str, message: str, details: Object | None = None, retry_after: int | None = None
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Object | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -94,6 +99,11 @@ def already_exists(resource: Resource, name: str) -> ApiError:
     return ApiError(409, "AlreadyExists", f'{resource.full_name} "{name}" already exists', details)
 
 
+def conflict(resource: Resource, name: str, why: str) -> ApiError:
+    message = f'Operation cannot be fulfilled on {resource.full_name} "{name}": {why}'
+    return ApiError(409, "Conflict", message, {"name": name, "kind": resource.plural})
+
+
 def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
@@ -101,12 +111,18 @@ def bad_request(message: str) -> ApiError:
 def forbidden(verb: str, resource: str, group: str, namespace: str | None) -> ApiError:
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     plural = resource.partition("/")[0]
-    message = f'{plural} is forbidden: User "tester" cannot {verb} resource "{resource}" in API group "{group}" {where}'
+    what = f'resource "{resource}" in API group "{group}" {where}'
+    message = f'{plural} is forbidden: User "tester" cannot {verb} {what}'
     return ApiError(403, "Forbidden", message, {"kind": plural})
 
 
 def expired(asked: int, oldest: int) -> ApiError:
     return ApiError(410, "Expired", f"too old resource version: {asked} ({oldest})")
+
+
+def is_true(text: str | None) -> bool:
+    """Whether a parameter of a query says yes, as Go reads it."""
+    return text in ("1", "t", "T", "true", "TRUE", "True")
 
 
 def now() -> str:

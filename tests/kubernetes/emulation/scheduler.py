@@ -29,11 +29,11 @@ class Scheduler:
     def sync(self) -> None:
         """Try every pod that waits."""
         store = self._registry.store
-        for pod in store.list(PODS):
+        for pod in store.all(PODS):
             if pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
                 continue
             try:
-                node = choose(pod, store.list(NODES), store.list(PODS))
+                node = choose(pod, store.all(NODES), store.all(PODS))
             except Unschedulable as error:
                 self._refuse(pod, str(error))
             else:
@@ -64,7 +64,9 @@ def choose(pod: Object, nodes: list[Object], pods: list[Object]) -> str:
     """
     if not nodes:
         raise Unschedulable("no nodes available to schedule pods")
-    there = [each for each in pods if each["status"].get("phase") not in _ENDED and each["spec"].get("nodeName")]
+    there = [
+        each for each in pods if each["status"].get("phase") not in _ENDED and each["spec"].get("nodeName")
+    ]
     refusals: Counter[str] = Counter()
     helpless = 0
     suited: list[tuple[int, str]] = []
@@ -90,7 +92,9 @@ def choose(pod: Object, nodes: list[Object], pods: list[Object]) -> str:
         if count
     )
     available = f"0/{len(nodes)} nodes are available"
-    raise Unschedulable(f"{available}: {reasons}. no new claims to deallocate, preemption: {available}: {preemption}.")
+    raise Unschedulable(
+        f"{available}: {reasons}. no new claims to deallocate, preemption: {available}: {preemption}."
+    )
 
 
 def _final_refusals(pod: Object, node: Object) -> Iterator[str]:
@@ -99,7 +103,8 @@ def _final_refusals(pod: Object, node: Object) -> Iterator[str]:
     if node["spec"].get("unschedulable") and not _tolerated(spec, _UNSCHEDULABLE):
         yield "node(s) were unschedulable"
     if not all(
-        _tolerated(spec, taint) or taint["effect"] == "PreferNoSchedule" for taint in node["spec"].get("taints") or []
+        _tolerated(spec, taint) or taint["effect"] == "PreferNoSchedule"
+        for taint in node["spec"].get("taints") or []
     ):
         yield "node(s) had untolerated taint(s)"
     if not _affine(spec, node):
@@ -131,7 +136,8 @@ def _affine(spec: Object, node: Object) -> bool:
     return all(labels.get(key) == value for key, value in wanted.items()) and (
         affinity is None
         or any(
-            matches(term.get("matchExpressions") or [], labels) and matches(term.get("matchFields") or [], fields)
+            matches(term.get("matchExpressions") or [], labels)
+            and matches(term.get("matchFields") or [], fields)
             for term in terms
         )
     )
@@ -170,7 +176,9 @@ def _spreading(pod: Object, node: Object, nodes: list[Object], there: list[Objec
     ) or []
     for rule in rules:
         domain = _domain(node, rule["topologyKey"])
-        if domain is not None and any(_domain(at, rule["topologyKey"]) == domain for at in _at(pod, rule, nodes, there)):
+        if domain is not None and any(
+            _domain(at, rule["topologyKey"]) == domain for at in _at(pod, rule, nodes, there)
+        ):
             yield "node(s) didn't match pod anti-affinity rules"
     for rule in pod["spec"].get("topologySpreadConstraints") or []:
         if rule.get("whenUnsatisfiable") != "DoNotSchedule":
@@ -202,4 +210,10 @@ def _domain(node: Object, key: str) -> str | None:
 
 
 def _scheduled(status: str, **why: str) -> Object:
-    return {"type": "PodScheduled", "status": status, "lastProbeTime": None, "lastTransitionTime": now(), **why}
+    return {
+        "type": "PodScheduled",
+        "status": status,
+        "lastProbeTime": None,
+        "lastTransitionTime": now(),
+        **why,
+    }

@@ -31,7 +31,8 @@ def parse_labels(text: str) -> list[Object]:
 
 def matches(requirements: list[Object], labels: Labels) -> bool:
     return all(
-        OPERATORS[each["operator"]](labels.get(each["key"]), each.get("values") or []) for each in requirements
+        OPERATORS[each["operator"]](labels.get(each["key"]), each.get("values") or [])
+        for each in requirements
     )
 
 
@@ -69,7 +70,11 @@ def field(item: Object, path: str) -> Any:
 def _requirement(text: str) -> Object:
     if found := _SET.match(text):
         values = [value.strip() for value in found["values"].split(",")]
-        return {"key": found["key"], "operator": {"in": "In", "notin": "NotIn"}[found["operator"]], "values": values}
+        return {
+            "key": found["key"],
+            "operator": {"in": "In", "notin": "NotIn"}[found["operator"]],
+            "values": values,
+        }
     if found := _EQUAL.match(text):
         operator = "NotIn" if found["operator"] == "!=" else "In"
         return {"key": found["key"], "operator": operator, "values": [found["value"]]}

@@ -29,8 +29,8 @@ from tests.kubernetes.emulation.resources import (
     Object,
     Resource,
     bad_request,
-
     forbidden,
+    is_true,
 )
 from tests.kubernetes.emulation.selectors import fields_match, matches, parse_fields, parse_labels
 from tests.kubernetes.emulation.watches import Selection, Watch
@@ -91,7 +91,7 @@ class ApiServer:
             return PlainTextResponse("404 page not found\n", 404)
         verb = _VERBS[request.method]
         if verb == "get" and not target.name:
-            verb = "watch" if request.query_params.get("watch") in ("1", "true") else "list"
+            verb = "watch" if is_true(request.query_params.get("watch")) else "list"
         if verb == "delete" and not target.name:
             verb = "deletecollection"
         await self._admit(verb, target)
@@ -121,7 +121,9 @@ class ApiServer:
                 retry_after=1,
             )
         metadata: Object = {"resourceVersion": str(store.revision)}
-        items = [item for item in store.list(target.resource, target.namespace) if _selection(request).fits(item)]
+        items = [
+            item for item in store.all(target.resource, target.namespace) if _selection(request).fits(item)
+        ]
         if token := query.get("continue"):
             revision, place = _continued(token)
             store.changes(revision)
@@ -134,11 +136,16 @@ class ApiServer:
             said = {"rv": int(metadata["resourceVersion"]), "start": _place(items[-1])}
             metadata["continue"] = base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
         kind = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.group_version}
-        bare = [{name: value for name, value in item.items() if name not in ("kind", "apiVersion")} for item in items]
+        bare = [
+            {name: value for name, value in item.items() if name not in ("kind", "apiVersion")}
+            for item in items
+        ]
         return JSONResponse({**kind, "metadata": metadata, "items": bare})
 
     async def _watch(self, request: Request, target: Target) -> Response:
-        watch = Watch(self._registry.store, target.resource, target.namespace, _selection(request), request.query_params)
+        watch = Watch(
+            self._registry.store, target.resource, target.namespace, _selection(request), request.query_params
+        )
         return StreamingResponse(watch.stream(self.cut), media_type="application/json")
 
     async def _create(self, request: Request, target: Target) -> Response:
@@ -165,17 +172,21 @@ class ApiServer:
     async def _delete(self, request: Request, target: Target) -> Response:
         options = await _options(request)
         if "dryRun" in options:
-            return JSONResponse(self._registry.store.get(target.resource, target.namespace or "", target.name))
+            return JSONResponse(
+                self._registry.store.get(target.resource, target.namespace or "", target.name)
+            )
         return JSONResponse(
             self._registry.delete(target.resource, target.namespace or "", target.name, options)
         )
 
     async def _deletecollection(self, request: Request, target: Target) -> Response:
         options, selection = await _options(request), _selection(request)
-        for item in self._registry.store.list(target.resource, target.namespace):
+        for item in self._registry.store.all(target.resource, target.namespace):
             metadata = item["metadata"]
             if selection.fits(item):
-                self._registry.delete(target.resource, metadata.get("namespace", ""), metadata["name"], options)
+                self._registry.delete(
+                    target.resource, metadata.get("namespace", ""), metadata["name"], options
+                )
         return JSONResponse({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
 
     def _log(self, request: Request, target: Target) -> Response:
@@ -185,7 +196,9 @@ class ApiServer:
         if not pod["spec"].get("nodeName"):
             return Response(status_code=204)
         running = self._nodes.running(pod)
-        status = next((each for each in pod["status"].get("containerStatuses", []) if each["name"] == container), None)
+        status = next(
+            (each for each in pod["status"].get("containerStatuses", []) if each["name"] == container), None
+        )
         state = status["state"] if status else {"waiting": {"reason": "ContainerCreating"}}
         if running is None or "waiting" in state:
             reason = state.get("waiting", {}).get("reason", "ContainerCreating")
@@ -193,10 +206,10 @@ class ApiServer:
             raise bad_request(f'container "{container}" in pod "{target.name}" is waiting to start: {why}')
         tail = query.get("tailLines")
         lines = running.logs[container].read(
-            follow=query.get("follow") in ("1", "true"),
+            follow=is_true(query.get("follow")),
             since=logs.since_ns(query["sinceTime"]) if "sinceTime" in query else 0,
             tail=None if tail is None else int(tail),
-            timestamps=query.get("timestamps") in ("1", "true"),
+            timestamps=is_true(query.get("timestamps")),
         )
         most = self._faults.log_cuts.pop(0) if self._faults.log_cuts else None
         return StreamingResponse(_until_cut(lines, self.cut, most), media_type="text/plain")
@@ -222,7 +235,9 @@ class ApiServer:
         names = [container["name"] for container in pod["spec"]["containers"]]
         pod_name = pod["metadata"]["name"]
         if name is None and len(names) > 1:
-            raise bad_request(f"a container name must be specified for pod {pod_name}, choose one of: {names}")
+            raise bad_request(
+                f"a container name must be specified for pod {pod_name}, choose one of: {names}"
+            )
         if name is not None and name not in names:
             raise bad_request(f"container {name} is not valid for pod {pod_name}")
         return name or str(names[0])
@@ -274,7 +289,9 @@ async def _body(request: Request) -> Any:
 async def _options(request: Request) -> Object:
     """Options of a deletion come in the body or the query."""
     body = await request.body()
-    query = {name: request.query_params[name] for name in ("propagationPolicy",) if name in request.query_params}
+    query = {
+        name: request.query_params[name] for name in ("propagationPolicy",) if name in request.query_params
+    }
     if "gracePeriodSeconds" in request.query_params:
         return {**query, "gracePeriodSeconds": int(request.query_params["gracePeriodSeconds"])}
     return {**(json.loads(body) if body else {}), **query}
@@ -300,7 +317,9 @@ def _continued(token: str) -> tuple[int, str]:
     return int(said["rv"]), str(said["start"])
 
 
-async def _until_cut(stream: AsyncIterator[bytes], cut: asyncio.Event, most: int | None) -> AsyncIterator[bytes]:
+async def _until_cut(
+    stream: AsyncIterator[bytes], cut: asyncio.Event, most: int | None
+) -> AsyncIterator[bytes]:
     """Pass a stream on, until it is to break: now, or after `most` bytes."""
     cutting = asyncio.ensure_future(cut.wait())
     try:
@@ -320,5 +339,3 @@ async def _until_cut(stream: AsyncIterator[bytes], cut: asyncio.Event, most: int
             yield data
     finally:
         cutting.cancel()
-
-

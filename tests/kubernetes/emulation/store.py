@@ -1,4 +1,4 @@
-"""Where objects are kept: every change has a revision, and can be watched from any revision that is remembered."""
+"""Where objects are kept: each change has a revision, and can be watched from any that is remembered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Change:
 
     @property
     def item(self) -> Object:
-        """The object as a watcher is shown it: one that was deleted, as it was, at the revision of its end."""
+        """The object as watchers are shown it: a deleted one as it was, at the revision of its end."""
         if self.after is not None:
             return self.after
         assert self.before is not None
@@ -32,7 +32,7 @@ class Change:
 
 
 class Store:
-    """Objects by kind, namespace and name. What it hands out is not to be changed; changes go through `put`."""
+    """Objects by kind, namespace and name. What it hands out is not to be changed, but by `put`."""
 
     def __init__(self) -> None:
         self.revision = 1
@@ -55,7 +55,7 @@ class Store:
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
         return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: Resource, namespace: str | None = None) -> list[Object]:
+    def all(self, resource: Resource, namespace: str | None = None) -> list[Object]:
         """Return the objects of a kind, of one namespace or of all, in the order of their names."""
         found = self._objects.get(resource, {})
         return [item for (where, _), item in sorted(found.items()) if namespace in (None, where)]

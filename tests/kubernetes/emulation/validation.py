@@ -90,13 +90,18 @@ def _problems(resource: Resource, item: Object) -> Iterator[tuple[str, str]]:
             yield from _pod_problems("spec", spec)
         case "Job":
             template = spec.get("template") or {}
-            yield from _label_problems("spec.template.labels", (template.get("metadata") or {}).get("labels") or {})
+            yield from _label_problems(
+                "spec.template.labels", (template.get("metadata") or {}).get("labels") or {}
+            )
             yield from _pod_problems("spec.template.spec", template.get("spec") or {})
             yield from _job_problems(name, spec)
         case "Secret":
             for key, value in (item.get("data") or {}).items():
                 if not _DATA_KEY.fullmatch(key):
-                    yield f"data[{key}]", f'Invalid value: "{key}": a valid config key must match {_DATA_KEY.pattern!r}'
+                    yield (
+                        f"data[{key}]",
+                        f'Invalid value: "{key}": a valid config key must match {_DATA_KEY.pattern!r}',
+                    )
                 try:
                     base64.b64decode(value, validate=True)
                 except (binascii.Error, ValueError):
@@ -139,19 +144,29 @@ def _pod_problems(place: str, spec: Object) -> Iterator[tuple[str, str]]:
 def _job_problems(name: str, spec: Object) -> Iterator[tuple[str, str]]:
     policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "Always")
     if policy not in ("Never", "OnFailure"):
-        yield "spec.template.spec.restartPolicy", f'Unsupported value: "{policy}": supported values: "OnFailure", "Never"'
+        yield (
+            "spec.template.spec.restartPolicy",
+            f'Unsupported value: "{policy}": supported values: "OnFailure", "Never"',
+        )
     if spec.get("completionMode") == "Indexed":
         if spec.get("completions") is None:
             yield "spec.completions", "Required value: when completion mode is Indexed"
         hostname = f"{name}-{(spec.get('completions') or 1) - 1}"
         if not NAMES["label"][0].fullmatch(hostname) or len(hostname) > 63:
-            yield "metadata.name", f'Invalid value: "{name}": will not able to create pod with invalid DNS label: {hostname}'
+            yield (
+                "metadata.name",
+                f'Invalid value: "{name}": will not able to create pod with invalid DNS label: {hostname}',
+            )
     if spec.get("backoffLimitPerIndex") is not None and spec.get("completionMode") != "Indexed":
         yield "spec.backoffLimitPerIndex", "Invalid value: requires indexed completion mode"
 
 
 def _complete_pod(item: Object) -> Object:
-    return {**item, "spec": _completed_spec(item["spec"]), "status": {"phase": "Pending", "qosClass": _quality(item)}}
+    return {
+        **item,
+        "spec": _completed_spec(item["spec"]),
+        "status": {"phase": "Pending", "qosClass": _quality(item)},
+    }
 
 
 def _completed_spec(spec: Object) -> Object:
@@ -196,6 +211,9 @@ def _complete_job(item: Object) -> Object:
 
 def _complete_secret(item: Object) -> Object:
     texts = item.get("stringData") or {}
-    data = {**(item.get("data") or {}), **{key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}}
+    data = {
+        **(item.get("data") or {}),
+        **{key: base64.b64encode(text.encode()).decode() for key, text in texts.items()},
+    }
     rest = {name: value for name, value in item.items() if name != "stringData"}
     return {"type": "Opaque", **rest, **({"data": data} if data else {})}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.kubernetes.emulation.faults import StreamCut
-from tests.kubernetes.emulation.resources import ApiError, Object, Resource
+from tests.kubernetes.emulation.resources import ApiError, Object, Resource, is_true
 from tests.kubernetes.emulation.store import Change, Store
 
 #: Seconds between bookmarks, for those who want them: a real server sends one a minute.
@@ -26,14 +26,19 @@ class Watch:
     """One watch, as its query asks for it."""
 
     def __init__(
-        self, store: Store, resource: Resource, namespace: str | None, selection: Selection, query: Mapping[str, str]
+        self,
+        store: Store,
+        resource: Resource,
+        namespace: str | None,
+        selection: Selection,
+        query: Mapping[str, str],
     ) -> None:
         self._store = store
         self._resource = resource
         self._namespace = namespace
         self._selection = selection
-        self._bookmarks = query.get("allowWatchBookmarks") in ("1", "true")
-        self._initial = query.get("sendInitialEvents") in ("1", "true")
+        self._bookmarks = is_true(query.get("allowWatchBookmarks"))
+        self._initial = is_true(query.get("sendInitialEvents"))
         self._seconds = float(query.get("timeoutSeconds") or _LONGEST)
         self._from = query.get("resourceVersion", "")
 
@@ -52,11 +57,11 @@ class Watch:
         finally:
             cutting.cancel()
 
-    async def _events(self, cutting: asyncio.Future[bool]) -> AsyncIterator[Object]:
+    async def _events(self, cutting: asyncio.Task[Any]) -> AsyncIterator[Object]:
         revision = int(self._from) if self._from not in ("", "0") else self._store.revision
         if self._from in ("", "0") or self._initial:
             revision = self._store.revision
-            for item in self._store.list(self._resource, self._namespace):
+            for item in self._store.all(self._resource, self._namespace):
                 if self._selection.fits(item):
                     yield {"type": "ADDED", "object": item}
             if self._initial:
@@ -72,7 +77,7 @@ class Watch:
                     yield event
             due = min(end, bookmark) if self._bookmarks else end
             await asyncio.wait(
-                {waiting, cutting}, timeout=max(0.0, due - loop.time()), return_when=asyncio.FIRST_COMPLETED
+                (waiting, cutting), timeout=max(0.0, due - loop.time()), return_when=asyncio.FIRST_COMPLETED
             )
             if cutting.done():
                 raise StreamCut
@@ -85,7 +90,10 @@ class Watch:
     def _shown(self, change: Change) -> Iterator[Object]:
         """An object that begins or ceases to be selected is added or deleted, whatever happened to it."""
         item = change.item
-        if change.resource is not self._resource or self._namespace not in (None, item["metadata"].get("namespace")):
+        if change.resource is not self._resource or self._namespace not in (
+            None,
+            item["metadata"].get("namespace"),
+        ):
             return
         was = change.before is not None and self._selection.fits(change.before)
         is_ = change.after is not None and self._selection.fits(change.after)
