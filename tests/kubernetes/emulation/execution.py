@@ -15,8 +15,8 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.kubernetes.emulation import processes
-from tests.kubernetes.emulation.kubelet import RunningPod
 from tests.kubernetes.emulation.resources import Object, is_true
+from tests.kubernetes.emulation.running_pod import RunningPod
 
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tests.kubernetes.emulation.resources import ApiError
@@ -90,3 +91,27 @@ class Faults:
 
 def _fitting(verb: str, resource: str) -> list[tuple[str, str]]:
     return [(verb, resource), (verb, "*"), ("*", resource), ("*", "*")]
+
+
+async def until_cut(
+    stream: AsyncIterator[bytes], cut: asyncio.Event, most: int | None
+) -> AsyncIterator[bytes]:
+    """Pass a stream on, until it is to break: now, or after `most` bytes."""
+    cutting = asyncio.ensure_future(cut.wait())
+    try:
+        while True:
+            fresh = asyncio.ensure_future(anext(stream, None))
+            await asyncio.wait({fresh, cutting}, return_when=asyncio.FIRST_COMPLETED)
+            if not fresh.done():
+                fresh.cancel()
+                raise StreamCut
+            data = fresh.result()
+            if data is None:
+                return
+            if most is not None and len(data) >= most:
+                yield data[:most]
+                raise StreamCut
+            most = None if most is None else most - len(data)
+            yield data
+    finally:
+        cutting.cancel()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.kubernetes.emulation.kubelet import Kubelet, RunningPod
+from tests.kubernetes.emulation.kubelet import Kubelet
 from tests.kubernetes.emulation.recorder import Recorder
 from tests.kubernetes.emulation.registry import Registry
 from tests.kubernetes.emulation.resources import NODES, PODS, Object, now
+from tests.kubernetes.emulation.running_pod import RunningPod
 
 _UNREACHABLE = "node.kubernetes.io/unreachable"
 

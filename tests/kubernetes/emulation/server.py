@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -18,39 +16,24 @@ from starlette.websockets import WebSocket
 
 from tests.kubernetes.emulation import discovery, logs
 from tests.kubernetes.emulation.execution import serve_exec
-from tests.kubernetes.emulation.faults import Faults, StreamCut
-from tests.kubernetes.emulation.kubelet import RunningPod
+from tests.kubernetes.emulation.faults import Faults, until_cut
 from tests.kubernetes.emulation.nodes import Nodes
+from tests.kubernetes.emulation.paths import Target, parse
 from tests.kubernetes.emulation.registry import Registry
 from tests.kubernetes.emulation.resources import (
     PODS,
-    RESOURCES,
     ApiError,
     Object,
-    Resource,
     bad_request,
     forbidden,
     is_true,
 )
+from tests.kubernetes.emulation.running_pod import RunningPod
 from tests.kubernetes.emulation.selectors import fields_match, matches, parse_fields, parse_labels
 from tests.kubernetes.emulation.watches import Selection, Watch
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _REVIEW = f"/apis/{discovery.REVIEWS}/selfsubjectaccessreviews"
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a path is about. `namespace`: None for all of them."""
-
-    resource: Resource
-    namespace: str | None
-    name: str
-    subresource: str
-
-    @property
-    def what(self) -> str:
-        return f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
 
 
 class ApiServer:
@@ -212,7 +195,7 @@ class ApiServer:
             timestamps=is_true(query.get("timestamps")),
         )
         most = self._faults.log_cuts.pop(0) if self._faults.log_cuts else None
-        return StreamingResponse(_until_cut(lines, self.cut, most), media_type="text/plain")
+        return StreamingResponse(until_cut(lines, self.cut, most), media_type="text/plain")
 
     async def _exec(self, websocket: WebSocket) -> None:
         try:
@@ -251,26 +234,6 @@ class ApiServer:
         what = "/".join(filter(None, (asked.get("resource"), asked.get("subresource"))))
         allowed = not self._faults.is_denied(asked["verb"], what)
         return JSONResponse({**review, "metadata": {}, "status": {"allowed": allowed}}, 201)
-
-
-def parse(path: str) -> Target | None:
-    """Read `/apis/GROUP/VERSION[/namespaces/NAMESPACE]/RESOURCE[/NAME[/SUBRESOURCE]]`.
-
-    Raises:
-        ApiError: 404, the group is there but not the resource.
-    """
-    roots = dict.fromkeys(resource.root for resource in RESOURCES)
-    root = next((root for root in roots if path.startswith(f"{root}/")), None)
-    if root is None:
-        return None
-    parts = path.removeprefix(f"{root}/").rstrip("/").split("/")
-    namespace = None
-    if parts[0] == "namespaces" and len(parts) > 2 and parts[2] != "status":
-        namespace, parts = parts[1], parts[2:]
-    for resource in RESOURCES:
-        if (resource.root, resource.plural) == (root, parts[0]):
-            return Target(resource, namespace, *(*parts[1:3], "", "")[:2])
-    raise ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
 async def _refused(_: Any, error: Exception) -> Response:
@@ -315,27 +278,3 @@ def _continued(token: str) -> tuple[int, str]:
     except ValueError:
         raise bad_request("invalid continue token: continue key is not valid") from None
     return int(said["rv"]), str(said["start"])
-
-
-async def _until_cut(
-    stream: AsyncIterator[bytes], cut: asyncio.Event, most: int | None
-) -> AsyncIterator[bytes]:
-    """Pass a stream on, until it is to break: now, or after `most` bytes."""
-    cutting = asyncio.ensure_future(cut.wait())
-    try:
-        while True:
-            fresh = asyncio.ensure_future(anext(stream, None))
-            await asyncio.wait({fresh, cutting}, return_when=asyncio.FIRST_COMPLETED)
-            if not fresh.done():
-                fresh.cancel()
-                raise StreamCut
-            data = fresh.result()
-            if data is None:
-                return
-            if most is not None and len(data) >= most:
-                yield data[:most]
-                raise StreamCut
-            most = None if most is None else most - len(data)
-            yield data
-    finally:
-        cutting.cancel()
