@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import ssl
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+import yaml
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from tests.conftest import wait_until
-from tests.kubernetes.emulation.cluster import EmulatedCluster
 
 Json = dict[str, Any]
 
-PODS = "/api/v1/namespaces/runs/pods"
-SECRETS = "/api/v1/namespaces/runs/secrets"
-JOBS = "/apis/batch/v1/namespaces/runs/jobs"
+#: Resources of the namespace under test; paths with a slash in front are taken as they are.
+PODS, SECRETS, JOBS, SERVICES, CONFIGMAPS = "pods", "secrets", "jobs", "services", "configmaps"
 
 
 class Api:
-    """Requests with the cluster's token."""
+    """A cluster as its kubeconfig shows it, and a namespace of it.
 
-    def __init__(self, cluster: EmulatedCluster) -> None:
-        self._address = urlsplit(cluster.url)
-        self._context = ssl.create_default_context(cafile=str(cluster.certificate))
-        self._headers = {"Authorization": f"Bearer {cluster.token}"}
+    `image`: one that is there, with a shell.
+    """
+
+    def __init__(self, kubeconfig: str, namespace: str, image: str = "sh:1") -> None:
+        config = yaml.safe_load(kubeconfig)
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        self.namespace = namespace
+        self.image = image
+        self._address = urlsplit(cluster["server"])
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        self._context = ssl.create_default_context(cadata=authority)
+        self._headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+        if "client-certificate-data" in user:
+            with tempfile.NamedTemporaryFile() as file:
+                for name in ("client-certificate-data", "client-key-data"):
+                    file.write(base64.b64decode(user[name]))
+                file.flush()
+                self._context.load_cert_chain(file.name)
 
     def request(
         self, method: str, path: str, body: Any = None, kind: str = "application/json", **query: Any
@@ -79,7 +94,7 @@ class Api:
             "tty": str(tty).lower(),
         }
         query = urlencode([*streams.items(), *(("command", word) for word in command)])
-        url = f"wss://{self._address.netloc}{PODS}/{pod}/exec?{query}"
+        url = f"wss://{self._address.netloc}{self._path(PODS)}/{pod}/exec?{query}"
         protocols = [Subprotocol("v5.channel.k8s.io")]
         printed = b""
         with connect(
@@ -99,7 +114,18 @@ class Api:
 
     def pod(self, name: str, command: str, **spec: Any) -> Json:
         """Create a pod of one container that runs a command of the shell."""
-        return self.create(PODS, {"metadata": {"name": name}, "spec": pod_spec(command, **spec)})
+        return self.create(PODS, {"metadata": {"name": name}, "spec": self.pod_spec(command, **spec)})
+
+    def job(self, name: str, command: str, **spec: Any) -> Json:
+        """Create an Indexed Job of two pods."""
+        template = {"spec": self.pod_spec(command, **spec.pop("pod", {}))}
+        settings = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "template": template}
+        return self.create(JOBS, {"metadata": {"name": name}, "spec": {**settings, **spec}})
+
+    def pod_spec(self, command: str, **spec: Any) -> Json:
+        container = {"name": "main", "image": self.image, "command": ["/bin/sh", "-c", command]}
+        container.update(spec.pop("container", {}))
+        return {"restartPolicy": "Never", "containers": [container], **spec}
 
     def until(self, path: str, condition: Callable[[Json], Any], what: str) -> Json:
         """Wait until an object is as it should be; return it."""
@@ -126,8 +152,14 @@ class Api:
         )
         headers = {**self._headers, **({"Content-Type": kind} if kind else {})}
         data = None if body is None else json.dumps(body)
-        connection.request(method, f"{quote(path)}?{urlencode(query)}", data, headers)
+        connection.request(method, f"{quote(self._path(path))}?{urlencode(query)}", data, headers)
         return _Answer(connection)
+
+    def _path(self, path: str) -> str:
+        if path.startswith("/"):
+            return path
+        root = "/apis/batch/v1" if path.startswith(JOBS) else "/api/v1"
+        return f"{root}/namespaces/{self.namespace}/{path}"
 
     def _ok(self, status: int, answer: Json) -> Json:
         assert status < 300, answer
@@ -143,16 +175,3 @@ class _Answer:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
-
-
-def pod_spec(command: str, **spec: Any) -> Json:
-    container = {"name": "main", "image": "sh:1", "command": ["/bin/sh", "-c", command]}
-    container.update(spec.pop("container", {}))
-    return {"restartPolicy": "Never", "containers": [container], **spec}
-
-
-def job(name: str, command: str, **spec: Any) -> Json:
-    """An Indexed Job of two pods."""
-    template = {"spec": pod_spec(command, **spec.pop("pod", {}))}
-    settings = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimit": 0}
-    return {"metadata": {"name": name}, "spec": {**settings, "template": template, **spec}}

@@ -18,7 +18,7 @@ class Questioned:
     """The emulated cluster as `check` questions it."""
 
     def __init__(self, cluster: EmulatedCluster) -> None:
-        self._api = Api(cluster)
+        self._api = Api(cluster.kubeconfig, cluster.namespace)
 
     async def version(self) -> str:
         return str(self._answered("GET", "/version")["gitVersion"])
@@ -72,7 +72,7 @@ def test_a_cluster_that_is_ready_lacks_nothing(
     assert findings["API server"].detail == "v1.36.2"
     assert findings["node gpu-0"].detail.startswith("64 CPUs")
     assert {f"permission {permission}" for permission in PERMISSIONS} <= findings.keys()
-    assert Api(emulated).get(JOBS)["items"] == []
+    assert Api(emulated.kubeconfig, "runs").get(JOBS)["items"] == []
 
 
 def test_the_queues_permissions_are_only_asked_for_with_a_queue(

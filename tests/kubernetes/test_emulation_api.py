@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import http.client
 import threading
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from tests.conftest import wait_until
-from tests.kubernetes.api import PODS, SECRETS, Api
+from tests.kubernetes.api import CONFIGMAPS, PODS, SECRETS, Api
 from tests.kubernetes.emulation.cluster import EmulatedCluster
-
-
-@pytest.fixture
-def api(emulated: EmulatedCluster) -> Api:
-    return Api(emulated)
 
 
 def secret(name: str, **more: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, **more}, "stringData": {"a": "b"}}
 
 
-def test_a_name_can_be_taken_once(api: Api) -> None:
-    created = api.create(SECRETS, secret("one"))
+def test_a_name_can_be_taken_once(any_api: Api) -> None:
+    created = any_api.create(SECRETS, secret("one"))
     assert created["data"] == {"a": "Yg=="}
-    status, answer = api.request("POST", SECRETS, secret("one"))
+    status, answer = any_api.request("POST", SECRETS, secret("one"))
     assert (status, answer["reason"], answer["message"]) == (
         409,
         "AlreadyExists",
@@ -41,53 +37,51 @@ def test_a_name_can_be_taken_once(api: Api) -> None:
         (PODS, {"metadata": {"name": "x"}, "spec": {"containers": []}}, "spec.containers: Required value"),
     ],
 )
-def test_what_is_malformed_is_refused(api: Api, path: str, item: dict[str, Any], words: str) -> None:
-    status, answer = api.request("POST", path, item)
+def test_what_is_malformed_is_refused(any_api: Api, path: str, item: dict[str, Any], words: str) -> None:
+    status, answer = any_api.request("POST", path, item)
     assert (status, answer["reason"]) == (422, "Invalid")
     assert words in answer["message"]
 
 
-def test_a_dry_run_creates_nothing(api: Api) -> None:
-    api.create(SECRETS, secret("one"), dryRun="All")
-    assert api.get(SECRETS)["items"] == []
+def test_a_dry_run_creates_nothing(any_api: Api) -> None:
+    any_api.create(SECRETS, secret("one"), dryRun="All")
+    assert any_api.get(SECRETS)["items"] == []
 
 
 def test_without_the_token_nothing_is_told(emulated: EmulatedCluster) -> None:
     emulated.token = "another"
-    assert Api(emulated).request("GET", PODS)[0] == 401
+    assert Api(emulated.kubeconfig, "runs").request("GET", PODS)[0] == 401
 
 
-def test_lists_are_selected_and_paged(api: Api) -> None:
+def test_lists_are_selected_and_paged(any_api: Api) -> None:
     for number in range(5):
-        api.create(SECRETS, secret(f"s{number}", labels={"odd": str(number % 2)}))
-    odd = api.get(SECRETS, labelSelector="odd in (1),odd")
+        any_api.create(SECRETS, secret(f"s{number}", labels={"odd": str(number % 2)}))
+    odd = any_api.get(SECRETS, labelSelector="odd in (1),odd")
     assert [item["metadata"]["name"] for item in odd["items"]] == ["s1", "s3"]
-    first = api.get(SECRETS, limit=3)
-    rest = api.get(SECRETS, limit=3, **{"continue": first["metadata"]["continue"]})
+    first = any_api.get(SECRETS, limit=3)
+    rest = any_api.get(SECRETS, limit=3, **{"continue": first["metadata"]["continue"]})
     assert [item["metadata"]["name"] for item in first["items"] + rest["items"]] == [
         f"s{n}" for n in range(5)
     ]
 
 
-def test_a_watch_goes_on_from_a_revision(api: Api) -> None:
-    revision = api.create(SECRETS, secret("one", labels={"mine": "yes"}))["metadata"]["resourceVersion"]
-    api.create(SECRETS, secret("two"))
-    api.patch(f"{SECRETS}/two", {"metadata": {"labels": {"mine": "yes"}}})
-    api.patch(f"{SECRETS}/one", {"metadata": {"labels": {"mine": None}}})
-    api.delete(f"{SECRETS}/two")
-    events = list(api.watch(SECRETS, resourceVersion=revision, labelSelector="mine=yes", timeoutSeconds=0.05))
-    seen = [(event["type"], event["object"]["metadata"]["name"]) for event in events]
+def test_a_watch_goes_on_from_a_revision(any_api: Api) -> None:
+    revision = any_api.create(SECRETS, secret("one", labels={"mine": "yes"}))["metadata"]["resourceVersion"]
+    any_api.create(SECRETS, secret("two"))
+    any_api.patch(f"{SECRETS}/two", {"metadata": {"labels": {"mine": "yes"}}})
+    any_api.patch(f"{SECRETS}/one", {"metadata": {"labels": {"mine": None}}})
+    any_api.delete(f"{SECRETS}/two")
+    events = any_api.watch(SECRETS, resourceVersion=revision, labelSelector="mine=yes")
+    seen = [(event["type"], event["object"]["metadata"]["name"]) for event in islice(events, 3)]
     assert seen == [("ADDED", "two"), ("DELETED", "one"), ("DELETED", "two")]
 
 
 def test_a_watch_with_bookmarks_says_how_far_it_is(api: Api) -> None:
     revision = api.get(SECRETS)["metadata"]["resourceVersion"]
-    newer = api.create("/api/v1/namespaces/runs/configmaps", {"metadata": {"name": "x"}})
-    events = list(
-        api.watch(SECRETS, resourceVersion=revision, allowWatchBookmarks="true", timeoutSeconds=0.05)
-    )
-    assert [event["type"] for event in events] == ["BOOKMARK"]
-    assert events[0]["object"]["metadata"]["resourceVersion"] == newer["metadata"]["resourceVersion"]
+    newer = api.create(CONFIGMAPS, {"metadata": {"name": "x"}})
+    event = next(api.watch(SECRETS, resourceVersion=revision, allowWatchBookmarks="true"))
+    assert event["type"] == "BOOKMARK"
+    assert event["object"]["metadata"]["resourceVersion"] == newer["metadata"]["resourceVersion"]
 
 
 def test_a_forgotten_revision_is_answered_410(api: Api, emulated: EmulatedCluster) -> None:
@@ -126,10 +120,10 @@ def test_what_an_owner_leaves_is_collected(api: Api) -> None:
     assert api.get(SECRETS)["items"] == []
 
 
-def test_a_write_from_an_old_version_is_a_conflict(api: Api) -> None:
-    old = api.create(SECRETS, secret("one"))
-    api.patch(f"{SECRETS}/one", {"data": {"a": "Yw=="}})
-    status, answer = api.request("PUT", f"{SECRETS}/one", old)
+def test_a_write_from_an_old_version_is_a_conflict(any_api: Api) -> None:
+    old = any_api.create(SECRETS, secret("one"))
+    any_api.patch(f"{SECRETS}/one", {"data": {"a": "Yw=="}})
+    status, answer = any_api.request("PUT", f"{SECRETS}/one", old)
     assert (status, answer["reason"]) == (409, "Conflict")
 
 
@@ -141,7 +135,9 @@ def test_it_fails_and_delays_and_denies_when_told_to(api: Api, emulated: Emulate
     status, answer = api.request("GET", SECRETS)
     assert (status, answer["reason"]) == (403, "Forbidden")
     assert 'cannot list resource "secrets" in API group "" in the namespace "runs"' in answer["message"]
-    review = {"spec": {"resourceAttributes": {"namespace": "runs", "verb": "list", "resource": "secrets"}}}
+    review = {
+        "spec": {"resourceAttributes": {"namespace": api.namespace, "verb": "list", "resource": "secrets"}}
+    }
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     assert api.create(path, review)["status"] == {"allowed": False}
     emulated.faults.allow("list", "secrets")

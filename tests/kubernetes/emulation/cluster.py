@@ -181,6 +181,7 @@ class EmulatedCluster:
         self._scheduler = Scheduler(self._registry, recorder)
         self._jobs = JobController(self._registry, recorder)
         self._server = ApiServer(self._registry, self._nodes, self.faults, self.token)
+        self._ending = False
         self._syncing: asyncio.Handle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._store.listen(self._noted)
@@ -190,11 +191,12 @@ class EmulatedCluster:
 
     async def _stop(self) -> None:
         await self._close_door()
-        for kubelet in self._nodes.kubelets.values():
-            await kubelet.close()
+        self._ending = True
         for handle in (self._syncing, self._deadline):
             if handle is not None:
                 handle.cancel()
+        for kubelet in self._nodes.kubelets.values():
+            await kubelet.close()
 
     async def _open_door(self) -> None:
         if self._socket.fileno() < 0:
@@ -224,7 +226,7 @@ class EmulatedCluster:
 
     def _noted(self, change: Change) -> None:
         self._jobs.note(change)
-        if self._syncing is None:
+        if self._syncing is None and not self._ending:
             self._syncing = asyncio.get_running_loop().call_soon(self._sync)
 
     def _sync(self) -> None:

@@ -280,11 +280,16 @@ def _indexes(status: Object, name: str) -> set[int]:
 
 
 def _ranges(indexes: set[int]) -> str:
-    """Write `0-2,5`."""
+    """Write `0-2,5,6`."""
     parts: list[list[int]] = []
     for index in sorted(indexes):
         if parts and index == parts[-1][-1] + 1:
             parts[-1].append(index)
         else:
             parts.append([index])
-    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+    return ",".join(_range(part) for part in parts)
+
+
+def _range(part: list[int]) -> str:
+    """A dash stands for at least one index that is not written."""
+    return f"{part[0]}-{part[-1]}" if len(part) > 2 else ",".join(map(str, part))

@@ -22,6 +22,7 @@ class Kubelet:
         self.node = node
         self.address = address
         self.silent = False
+        self.closed = False
         self.pull_seconds = 0.0
         self.registry = registry
         self.recorder = recorder
@@ -31,6 +32,8 @@ class Kubelet:
 
     def sync(self) -> None:
         """Start what is new here, end what is to be deleted or is gone."""
+        if self.closed:
+            return
         bound = {
             pod["metadata"]["uid"]: pod
             for pod in self.registry.store.all(PODS)
@@ -61,6 +64,7 @@ class Kubelet:
         self.sync()
 
     async def close(self) -> None:
+        self.closed = True
         for running in list(self._pods.values()):
             await running.close()
 

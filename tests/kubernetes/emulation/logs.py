@@ -1,7 +1,7 @@
 """What containers print, kept and served as a kubelet does.
 
-A line is whole when its newline has come, or 16 KiB of it have, or its end: until then nobody is shown it. So
-what only returns the carriage is seen late, and each line has the time at which it was whole.
+A line is shown when its newline has come, or the end; of a longer one 16 KiB at a time, when twice as much has
+come. So what only returns the carriage is seen late, and each line has the time at which it was shown.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ _LONGEST = 16 * 1024
 
 @dataclass(frozen=True)
 class Entry:
-    """A line, or a part of one. `starts`: it is the first part, which is shown with its time."""
+    """A line, or a part of one."""
 
     at: int
     data: bytes
-    starts: bool
 
 
 class Log:
@@ -36,18 +35,18 @@ class Log:
 
     async def collect(self, stream: asyncio.StreamReader) -> None:
         """Take what a stream brings, until it ends. Several may be collected at once."""
-        rest, starts = b"", True
+        rest = b""
         while data := await stream.read(1 << 16):
             rest += data
             *lines, rest = rest.split(b"\n")
             for line in lines:
-                starts = self._add(line + b"\n", starts)
-            while len(rest) >= _LONGEST:
-                starts = self._add(rest[:_LONGEST], starts)
+                self._add(line + b"\n")
+            while len(rest) >= 2 * _LONGEST:
+                self._add(rest[:_LONGEST])
                 rest = rest[_LONGEST:]
             self._wake()
         if rest:
-            self._add(rest, starts)
+            self._add(rest)
         self._wake()
 
     def end(self) -> None:
@@ -66,10 +65,17 @@ class Log:
             timestamps: put its time before each line.
         """
         position = len(self.entries) - tail if tail is not None and tail < len(self.entries) else 0
+        starts = True
         while True:
             fresh = self.entries[position:]
             position += len(fresh)
-            if data := b"".join(_shown(entry, timestamps) for entry in fresh if entry.at >= since):
+            data = b""
+            for entry in fresh:
+                # What comes after a part of a line has no time of its own, be it of the other stream
+                stamp = f"{_written(entry.at)} ".encode() if timestamps and starts else b""
+                data += stamp + entry.data if entry.at >= since else b""
+                starts = entry.data.endswith(b"\n")
+            if data:
                 yield data
             if not fresh and (self.ended or not follow):
                 return
@@ -78,11 +84,9 @@ class Log:
                 self._waiting.append(future)
                 await future
 
-    def _add(self, data: bytes, starts: bool) -> bool:
-        """Keep a line or a part of one; return whether what comes next starts a line."""
+    def _add(self, data: bytes) -> None:
         last = self.entries[-1].at if self.entries else 0
-        self.entries.append(Entry(max(time.time_ns(), last + 1), data, starts))
-        return data.endswith(b"\n")
+        self.entries.append(Entry(max(time.time_ns(), last + 1), data))
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -97,10 +101,6 @@ def since_ns(text: str) -> int:
         return int(datetime.fromisoformat(text).timestamp()) * 1_000_000_000
     except ValueError:
         raise bad_request(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse it') from None
-
-
-def _shown(entry: Entry, timestamps: bool) -> bytes:
-    return f"{_written(entry.at)} ".encode() + entry.data if timestamps and entry.starts else entry.data
 
 
 def _written(at: int) -> str:

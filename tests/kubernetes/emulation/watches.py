@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tests.kubernetes.emulation.faults import StreamCut
-from tests.kubernetes.emulation.resources import ApiError, Object, Resource, is_true
+from tests.kubernetes.emulation.resources import ApiError, Object, Resource, bad_request, is_true
 from tests.kubernetes.emulation.store import Change, Store
 
 #: Seconds between bookmarks, for those who want them: a real server sends one a minute.
-_BOOKMARK_EVERY = 1.0
-_LONGEST = 1800.0
+_BOOKMARK_EVERY = 0.2
+_LONGEST = 1800
 
 
 class Selection(NamedTuple):
@@ -39,7 +39,7 @@ class Watch:
         self._selection = selection
         self._bookmarks = is_true(query.get("allowWatchBookmarks"))
         self._initial = is_true(query.get("sendInitialEvents"))
-        self._seconds = float(query.get("timeoutSeconds") or _LONGEST)
+        self._seconds = _whole(query.get("timeoutSeconds")) or _LONGEST
         self._from = query.get("resourceVersion", "")
 
     async def stream(self, cut: asyncio.Event) -> AsyncIterator[bytes]:
@@ -107,3 +107,10 @@ class Watch:
             metadata["annotations"] = annotations
         kind = {"kind": self._resource.kind, "apiVersion": self._resource.group_version}
         return {"type": "BOOKMARK", "object": {**kind, "metadata": metadata}}
+
+
+def _whole(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
