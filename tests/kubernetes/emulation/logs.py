@@ -1,7 +1,7 @@
 """What containers print, kept and served as a kubelet does.
 
-A line is shown when its newline has come, or the end; of a longer one 16 KiB at a time, when twice as much has
-come. So what only returns the carriage is seen late, and each line has the time at which it was shown.
+A line is shown when its newline has come, or the end; a longer one 16 KiB at a time, when more has come. So
+what only returns the carriage is seen late, and each line has the time at which it was shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from datetime import datetime
 
 from tests.kubernetes.emulation.resources import bad_request
 
+#: What the runtime shows of a line at once, and how much it reads at once.
 _LONGEST = 16 * 1024
+_READ = 4 * 1024
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Log:
             *lines, rest = rest.split(b"\n")
             for line in lines:
                 self._add(line + b"\n")
-            while len(rest) >= 2 * _LONGEST:
+            while len(rest) // _READ * _READ > _LONGEST:
                 self._add(rest[:_LONGEST])
                 rest = rest[_LONGEST:]
             self._wake()
