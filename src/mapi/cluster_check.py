@@ -41,7 +41,7 @@ def check_cluster(config: Config, name: str) -> int:
 
 def _row(finding: Finding) -> str:
     sign = {True: "ok", None: "-", False: "MISSING" if finding.needed else "no"}[finding.works]
-    return f"  {sign:<7}  {finding.what:<32}  {finding.detail}".rstrip()
+    return f"  {sign:<7}  {finding.what:<36}  {finding.detail}".rstrip()
 
 
 def _local(settings: Any, home: Path) -> Iterable[Finding]:

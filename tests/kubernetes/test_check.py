@@ -24,7 +24,10 @@ class Questioned:
         return str(self._answered("GET", "/version")["gitVersion"])
 
     async def namespace_exists(self, name: str) -> bool:
-        return self._api.request("GET", f"/api/v1/namespaces/{name}")[0] == 200
+        status, answer = self._api.request("GET", f"/api/v1/namespaces/{name}")
+        if status not in (200, 404):
+            raise OSError(answer["message"])
+        return status == 200
 
     async def allows(self, verb: str, permission: Permission, namespace: str | None) -> bool:
         resource, _, subresource = permission.resource.partition("/")
@@ -111,6 +114,13 @@ def test_a_namespace_that_is_not_there_is_said_so(look: Callable[..., dict[str, 
     findings = look("nowhere")
     assert findings["namespace nowhere"].detail == "does not exist; kubectl create namespace nowhere"
     assert findings["create a Job (dry run)"].detail == 'namespaces "nowhere" not found'
+
+
+def test_a_namespace_that_must_not_be_seen_is_no_missing_one(
+    look: Callable[..., dict[str, Finding]], emulated: EmulatedCluster
+) -> None:
+    emulated.faults.deny("get", "namespaces")
+    assert "cannot get resource" in look()["namespace runs"].detail
 
 
 def test_without_an_answer_nothing_else_is_asked(

@@ -215,13 +215,14 @@ def _has(kind: str) -> Any:
 
 
 def test_a_service_gives_its_pods_names(api: Api) -> None:
-    spec = {"clusterIP": "None", "selector": {"job-name": "two"}, "publishNotReadyAddresses": True}
+    spec = {"clusterIP": "None", "selector": {"role": "met"}, "publishNotReadyAddresses": True}
     api.create(SERVICES, {"metadata": {"name": "meet"}, "spec": spec})
-    command = "until getent hosts two-0.meet; do sleep 0.02; done"
-    api.job("two", command, pod={"subdomain": "meet"})
-    api.until(f"{JOBS}/two", _has("Complete"), "it is complete")
-    logs = {api.log(pod["metadata"]["name"]) for pod in api.get(PODS)["items"]}
-    assert len(logs) == 1
+    met = api.pod_spec("exec sleep 1000", hostname="first", subdomain="meet")
+    api.create(PODS, {"metadata": {"name": "one", "labels": {"role": "met"}}, "spec": met})
+    api.pod("two", "until getent hosts first.meet meet.runs.svc.cluster.local; do sleep 0.02; done")
+    assert api.ended("two")["exitCode"] == 0
+    address = api.get(f"{PODS}/one")["status"]["podIP"].encode()
+    assert [line.split()[0] for line in api.log("two").splitlines()] == [address, address]
 
 
 def test_a_command_can_be_run_beside_a_container(any_api: Api) -> None:
