@@ -185,6 +185,15 @@ def test_an_indexed_job_has_a_pod_for_every_index(any_api: Api) -> None:
     wait_until(lambda: any_api.get(PODS)["items"] == [], "its pods are gone")
 
 
+def test_a_job_that_is_just_deleted_leaves_its_pods(any_api: Api) -> None:
+    any_api.job("two", "true")
+    any_api.until(f"{JOBS}/two", _has("Complete"), "it is complete")
+    any_api.delete(f"{JOBS}/two")
+    wait_until(lambda: any_api.request("GET", f"{JOBS}/two")[0] == 404, "it is gone")
+    owners = [pod["metadata"].get("ownerReferences", []) for pod in any_api.get(PODS)["items"]]
+    assert owners == [[], []]
+
+
 def test_a_job_of_which_one_fails_ends_the_others(any_api: Api) -> None:
     command = "[ $JOB_COMPLETION_INDEX = 1 ] && exit 7; exec sleep 1000"
     any_api.job("two", command, backoffLimit=0, pod={"terminationGracePeriodSeconds": 1})
@@ -222,7 +231,7 @@ def test_a_service_gives_its_pods_names(api: Api) -> None:
     api.pod("two", "until getent hosts first.meet meet.runs.svc.cluster.local; do sleep 0.02; done")
     assert api.ended("two")["exitCode"] == 0
     address = api.get(f"{PODS}/one")["status"]["podIP"].encode()
-    assert [line.split()[0] for line in api.log("two").splitlines()] == [address, address]
+    assert [line.split()[0] for line in api.log("two").splitlines()[-2:]] == [address, address]
 
 
 def test_a_command_can_be_run_beside_a_container(any_api: Api) -> None:
