@@ -68,7 +68,7 @@ class ApiServer:
             await self._faults.meet("get", path)
             return JSONResponse(document)
         if path == _REVIEW:
-            return self._review(await request.json())
+            return self._review(await _body(request))
         target = parse(path)
         if target is None:
             return PlainTextResponse("404 page not found\n", 404)
@@ -243,6 +243,10 @@ async def _refused(_: Any, error: Exception) -> Response:
 
 
 async def _body(request: Request) -> Any:
+    if "protobuf" in request.headers.get("content-type", ""):
+        accepted = "accepted media types include: application/json, application/yaml"
+        message = f"the body of the request was in an unknown format - {accepted}"
+        raise ApiError(415, "UnsupportedMediaType", message)
     try:
         return yaml.load(await request.body(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
