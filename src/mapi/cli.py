@@ -1,4 +1,4 @@
-"""The server's command line: `mapi serve`, `mapi config`, `mapi user`."""
+"""The server's command line: `mapi serve`, `mapi config`, `mapi user`, `mapi cluster`."""
 
 from __future__ import annotations
 
@@ -69,6 +69,17 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(command=_add_user)
     listing = actions.add_parser("list", parents=[settings], help="list the users")
     listing.set_defaults(command=_list_users)
+
+    cluster = commands.add_parser("cluster", help="the clusters of the configuration")
+    questions = cluster.add_subparsers(required=True, metavar="ACTION")
+    check = questions.add_parser(
+        "check",
+        parents=[settings],
+        help="print what works on a cluster, and what is missing",
+        epilog="example: mapi cluster check gpus --config mapi.yaml",
+    )
+    check.add_argument("name", metavar="NAME", help="of the cluster")
+    check.set_defaults(command=_check_cluster)
     return parser
 
 
@@ -139,3 +150,10 @@ def _list_users(arguments: argparse.Namespace) -> int:
 
     asyncio.run(show())
     return 0
+
+
+def _check_cluster(arguments: argparse.Namespace) -> int:
+    config = _load(arguments).config
+    from mapi.cluster_check import check_cluster
+
+    return check_cluster(config, arguments.name)
