@@ -7,6 +7,10 @@ clusters:
     shared_slots: 8
     pretend:
       - {name: node, gpu_type: a100_80gb, gpus: 8, cpus: 64, count: 2}
+  lab:
+    kind: kubernetes
+    context: lab
+    namespace: training
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.clusters.local.settings import LocalSettings
 
 #: The file that is read when none is named, in the home directory.
@@ -35,6 +40,21 @@ class LocalCluster(
     LocalSettings, frozen=True, tag="local", tag_field="kind", kw_only=True, forbid_unknown_fields=True
 ):
     """This machine."""
+
+
+class KubernetesCluster(
+    KubernetesSettings,
+    frozen=True,
+    tag="kubernetes",
+    tag_field="kind",
+    kw_only=True,
+    forbid_unknown_fields=True,
+):
+    """A namespace of a Kubernetes cluster."""
+
+
+#: What may be said about a cluster, by its kind.
+ClusterSettings = LocalCluster | KubernetesCluster
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,7 +73,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     grace_seconds: float = 30.0
     public_url: str = ""
     log_level: str = "info"
-    clusters: dict[str, LocalCluster] = msgspec.field(default_factory=lambda: {"local": LocalCluster()})
+    clusters: dict[str, ClusterSettings] = msgspec.field(default_factory=lambda: {"local": LocalCluster()})
 
     @property
     def home_path(self) -> Path:

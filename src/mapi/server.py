@@ -16,12 +16,13 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import uvicorn
 
-from mapi.clusters.local.cluster import LocalCluster
-from mapi.config import Config
+from mapi.clusters.base import Cluster
+from mapi.config import ClusterSettings, Config, KubernetesCluster, LocalCluster
 from mapi.domain.access import Endpoints
 from mapi.logs import LogStore
 from mapi.metrics import Metrics
@@ -46,6 +47,12 @@ PORT = "port"
 SECRET_KEY = "MAPI_SECRET_KEY"
 #: Which submissions were answered: see `mapi.platform.answers`.
 ANSWERED = "answered"
+
+#: The module and the class of each kind of cluster, by its settings.
+_KINDS: dict[type, tuple[str, str]] = {
+    LocalCluster: ("mapi.clusters.local.cluster", "LocalCluster"),
+    KubernetesCluster: ("mapi.clusters.kubernetes.cluster", "KubernetesCluster"),
+}
 
 _LOCK_TRIES = 20
 
@@ -97,8 +104,7 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
     logs = LogStore(home / "logs")
     store = await Store.open(config.database_url)
     clusters = [
-        LocalCluster(name, home / "clusters" / name, settings, logs.path)
-        for name, settings in config.clusters.items()
+        _cluster(name, home / "clusters" / name, settings, logs) for name, settings in config.clusters.items()
     ]
     endpoints = _endpoints(config, listener)
     platform = Platform(
@@ -134,6 +140,21 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
         await server.serve(sockets=[listener])
     finally:
         await platform.close()
+
+
+def _cluster(name: str, home: Path, settings: ClusterSettings, logs: LogStore) -> Cluster:
+    """Make a cluster of the kind that its settings are of; only what is configured is imported."""
+    module, kind = _KINDS[type(settings)]
+    try:
+        made: Cluster = getattr(import_module(module), kind)(name, home, settings, logs.path)
+    except ModuleNotFoundError as error:
+        extra = type(settings).__struct_config__.tag
+        raise ServerError(
+            f"cluster {name} needs {error.name}, which is not installed: pip install 'mcli-platform[{extra}]'"
+        ) from None
+    except ValueError as error:
+        raise ServerError(f"cluster {name}: {error}") from None
+    return made
 
 
 class _Server(uvicorn.Server):
@@ -236,8 +257,7 @@ def _keyring(path: Path) -> Keyring:
 def _endpoints(config: Config, listener: socket.socket) -> Endpoints:
     port = listener.getsockname()[1]
     host = f"[{config.host}]" if ":" in config.host else config.host
-    base = (config.public_url or f"http://{host}:{port}").rstrip("/")
-    return Endpoints(f"{base}/graphql", f"{base.replace('http', 'ws', 1)}/v1/shell")
+    return Endpoints.at(config.public_url or f"http://{host}:{port}")
 
 
 def _info(config: Config, endpoints: Endpoints, key: str) -> dict[str, str | int]:

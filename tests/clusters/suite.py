@@ -23,10 +23,14 @@ R = TypeVar("R", bound=Report)
 
 @dataclass
 class Stage:
-    """A cluster under test, everything it has reported, and ways to wait for more."""
+    """A cluster under test, everything it has reported, and ways to wait for more.
+
+    `deadline`: how many seconds one report may take.
+    """
 
     make: Callable[[], Cluster]
     read_log: Callable[[ExecutionId, int], bytes]
+    deadline: float = DEADLINE
     reports: list[Report] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +89,7 @@ class Stage:
 
     async def logged(self, launch: Launch, text: bytes, rank: int = 0) -> None:
         """Wait until a rank has written `text`."""
-        await until(lambda: text in self.read_log(launch.execution, rank))
+        await until(lambda: text in self.read_log(launch.execution, rank), self.deadline)
 
     def of(self, kind: type[R], launch: Launch) -> list[R]:
         return [
@@ -95,7 +99,7 @@ class Stage:
         ]
 
     async def _wait(self, kind: type[R], launch: Launch, fits: Callable[[R], bool]) -> R:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(self.deadline):
             while True:
                 for report in self.of(kind, launch):
                     if fits(report):
@@ -108,9 +112,9 @@ class Stage:
         self._reported.set()
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], deadline: float = DEADLINE) -> None:
     """Wait for what no event tells of."""
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(deadline):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

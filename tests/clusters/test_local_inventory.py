@@ -3,7 +3,8 @@ import socket
 
 import pytest
 
-from mapi.clusters.local.inventory import discover, gpu_type_of
+from mapi.clusters.gpus import gpu_type_of
+from mapi.clusters.local.inventory import discover
 from mapi.clusters.local.settings import LocalSettings, PretendNode
 
 

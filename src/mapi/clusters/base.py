@@ -54,7 +54,7 @@ class Launch(msgspec.Struct, frozen=True):
     """Everything a cluster needs to execute one resumption.
 
     `placement`: the node name of each rank, by rank. `env`: the user's variables. `parameters`: the text of
-    parameters.yaml. `grace_seconds`: how long an ended rank has between the gentle signal and the hard one.
+    parameters.yaml. `owner`: the id of the run's. `grace_seconds`: how long an ended rank has between the gentle signal and the hard one.
     `secrets`, `access`: what `injection` makes files and variables of; on disk only if there is no other way.
     """
 
@@ -66,6 +66,7 @@ class Launch(msgspec.Struct, frozen=True):
     parameters: str
     allocation: Allocation
     placement: tuple[str, ...]
+    owner: str = ""
     grace_seconds: float = 30.0
     secrets: tuple[OpenSecret, ...] = ()
     access: Access | None = None
@@ -81,11 +82,12 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class RankStarted(msgspec.Struct, frozen=True):
-    """The command of a rank runs."""
+    """The command of a rank runs. `node`: where, if that is not what its placement says."""
 
     execution: ExecutionId
     rank: int
     at: int
+    node: str | None = None
 
 
 class RankExited(msgspec.Struct, frozen=True):
@@ -206,6 +208,9 @@ class Cluster(Protocol):
 
     async def sweep(self, keep: Collection[ExecutionId]) -> None:
         """End and forget every execution that is not in `keep`: nothing runs that nobody owns."""
+
+    async def release(self, execution: ExecutionId) -> None:
+        """Remove what is only kept until the end of an execution is recorded, which it is now."""
 
     async def forget(self, run_id: str) -> None:
         """Remove all that an ended run left here, except its logs."""

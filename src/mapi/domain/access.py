@@ -16,6 +16,12 @@ class Endpoints(msgspec.Struct, frozen=True):
     api: str
     mint: str
 
+    @classmethod
+    def at(cls, url: str) -> Endpoints:
+        """The endpoints of the platform that answers at a URL."""
+        base = url.rstrip("/")
+        return cls(f"{base}/graphql", f"{base.replace('http', 'ws', 1)}/v1/shell")
+
 
 class Access(msgspec.Struct, frozen=True):
     """The platform's endpoints, and the token of one execution."""

@@ -224,6 +224,7 @@ class Dispatcher:
             parameters=parameters_yaml(run.spec.parameters),
             allocation=latest.allocation,
             placement=tuple(rank.node for rank in latest.ranks),
+            owner=run.owner_id,
             grace_seconds=self._grace_seconds,
         )
 
@@ -283,7 +284,7 @@ class Dispatcher:
         state = run.latest.ranks[report.rank]
         if state.status is not RunStatus.PENDING:
             return
-        ranks = _with_rank(run, replace(state, status=RunStatus.RUNNING))
+        ranks = _with_rank(run, replace(state, status=RunStatus.RUNNING, node=report.node or state.node))
         if run.status is RunStatus.STARTING and all(rank.status is not RunStatus.PENDING for rank in ranks):
             self._running(run, ranks)
         else:
@@ -348,8 +349,9 @@ class Dispatcher:
                 told.add_done_callback(lambda _: self._spawn(self.forget(run)))
         else:
             run, queued = lifecycle.resume(run, at=now_ms(), reason=decided.resume, failed=decided.failed)
-            self._book.put(run, [ended, queued])
+            told = self._book.put(run, [ended, queued])
             self.enqueue(run)
+        told.add_done_callback(lambda _: self._spawn(self.cluster.release(execution)))
         self.replan()
 
     async def forget(self, run: Run) -> None:

@@ -170,6 +170,9 @@ class LocalCluster:
         for execution in {execution for execution, _ in orphans}:
             await self.end(execution)
 
+    async def release(self, execution: ExecutionId) -> None:
+        """Keep everything: a work directory may hold what somebody wants, until the run is deleted."""
+
     async def forget(self, run_id: str) -> None:
         """Remove a run's directory, with what its commands left in their work directories."""
         await asyncio.to_thread(shutil.rmtree, run_directory(self._home, run_id), ignore_errors=True)

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mapi.clusters.base import Inventory, Node
+from mapi.clusters.gpus import gpu_type_of
 from mapi.clusters.local.devices import NodeDevices
 from mapi.clusters.local.settings import LocalSettings, PretendNode
-
-_VENDOR_WORDS = frozenset({"nvidia", "tesla", "geforce", "quadro", "rtx", "gtx", "titan", "pro"})
-_QUALIFIERS = frozenset({"ti", "super", "ada", "blackwell"})
 
 
 class Machine(NamedTuple):
@@ -36,19 +34,6 @@ def discover(settings: LocalSettings) -> Machine:
         devices = {nodes[0].name: NodeDevices(gpus, cpus)}
     slots = max(8, 4 * len(cpus)) if settings.shared_slots is None else settings.shared_slots
     return Machine(Inventory(tuple(nodes), ranks_share_nodes=True, shared_slots=slots), devices)
-
-
-def gpu_type_of(product: str) -> str:
-    """Name a GPU the way run configurations do.
-
-    >>> gpu_type_of("NVIDIA A100-SXM4-80GB")
-    'a100_80gb'
-    """
-    words = [word for word in re.split(r"[\s\-]+", product.lower()) if word]
-    model = next((word for word in words if word not in _VENDOR_WORDS), "gpu")
-    memory = re.search(r"(\d+)\s*gb\b", product.lower())
-    parts = [model, *(word for word in words if word in _QUALIFIERS), *([f"{memory[1]}gb"] if memory else [])]
-    return "_".join(parts)
 
 
 def find_gpus() -> tuple[str | None, tuple[int, ...]]:

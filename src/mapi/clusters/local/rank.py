@@ -25,6 +25,7 @@ import msgspec
 
 from mapi.clusters.local.devices import RankDevices
 from mapi.clusters.local.launcher import STATE_FILE, claim, write_state
+from mapi.domain.exits import exit_reason
 from mapi.domain.run import ExecutionId
 
 #: The variable by which the processes of a rank can be found when its supervisor was killed.
@@ -55,29 +56,6 @@ class RankState(msgspec.Struct, frozen=True):
     def reason(self) -> str | None:
         """Why it ended as it did; None for success."""
         return self.error or exit_reason(self.code, self.signal)
-
-
-def exit_reason(code: int | None, number: int | None = None) -> str | None:
-    """Say how a command ended.
-
-    Args:
-        code: as a shell reports it.
-        number: the signal that ended the command itself, if one did.
-    """
-    if not code:
-        return None
-    if signal.SIGKILL in (number, code - 128):
-        return "killed (signal 9): by force, or because the machine ran out of memory"
-    if number:
-        return f"killed by {_signal_name(number)} (signal {number})"
-    return f"exit code {code}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "a real-time signal"
 
 
 class RankFiles:

@@ -1,0 +1,44 @@
+"""What an administrator may say about a Kubernetes cluster."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Toleration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A taint that runs put up with, in the words of Kubernetes."""
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+
+
+class KubernetesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings of a cluster of kind `kubernetes`.
+
+    `kubeconfig`: the file that says how to reach it; by default the service account of the pod the platform
+    runs in, else `$KUBECONFIG`, else `~/.kube/config`. `context`: of that file, by default its current one.
+    `namespace`: of the runs, by default the context's. `node_selector`: labels of the nodes to use.
+    `queue`: the LocalQueue of Kueue that decides when runs start, where there is one.
+    `endpoint`: how pods reach the platform, where that is not its public URL.
+    `default_image`: for runs that name none. `image_pull_secrets`: used beside their owner's.
+    `ranks_share_nodes`: several ranks of a run may be placed on one node.
+    `rendezvous`: whether MASTER_ADDR is a name, which needs DNS in the cluster, or the address of a Service.
+    """
+
+    kubeconfig: str = ""
+    context: str = ""
+    namespace: str = ""
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    queue: str = ""
+    endpoint: str = ""
+    default_image: str = ""
+    image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
+    image_pull_secrets: tuple[str, ...] = ()
+    ranks_share_nodes: bool = False
+    shared_slots: int = 16
+    rendezvous: Literal["name", "address"] = "name"
