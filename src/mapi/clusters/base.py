@@ -54,7 +54,8 @@ class Launch(msgspec.Struct, frozen=True):
     """Everything a cluster needs to execute one resumption.
 
     `placement`: the node name of each rank, by rank. `env`: the user's variables. `parameters`: the text of
-    parameters.yaml. `owner`: the id of the run's. `grace_seconds`: how long an ended rank has between the gentle signal and the hard one.
+    parameters.yaml. `owner`: the id of the run's. `grace_seconds`: how long an ended rank has between the
+    gentle signal and the hard one.
     `secrets`, `access`: what `injection` makes files and variables of; on disk only if there is no other way.
     """
 

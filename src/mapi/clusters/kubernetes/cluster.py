@@ -93,7 +93,9 @@ class KubernetesCluster:
         watches = (self._nodes, self._jobs, self._pods, self._events)
         self._running = [asyncio.create_task(watch.run()) for watch in watches]
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._synced(), _FIRST_LOOK)
+            async with asyncio.timeout(_FIRST_LOOK):
+                await self._synced()
+                await self._nodes.synced.wait()
 
     async def launch(self, launch: Launch) -> None:
         """Have the objects of an execution made."""
@@ -109,7 +111,7 @@ class KubernetesCluster:
         called = names(self._platform, launch)
         execution = self._watch(launch.execution, launch.allocation.nodes, called.job)
         execution.create(launch, called, self._settings, self._gpu_resources)
-        self._do(self._catch_up(execution, created=True))
+        await self._show(execution, created=True)
 
     async def adopt(self, launch: Launch) -> None:
         """Watch what is there of an execution."""
@@ -117,7 +119,7 @@ class KubernetesCluster:
             return
         called = names(self._platform, launch)
         execution = self._watch(launch.execution, launch.allocation.nodes, called.job)
-        self._do(self._catch_up(execution, created=False))
+        await self._show(execution, created=False)
 
     async def end(self, execution: ExecutionId, *, force: bool = False) -> None:
         """Ask for it; a queue of the cluster's own suspends Jobs itself, so there they are deleted."""
@@ -188,13 +190,20 @@ class KubernetesCluster:
         self._executions[identity] = execution
         return execution
 
-    async def _catch_up(self, execution: Execution, *, created: bool) -> None:
-        """Tell an execution what was there before it was watched; it may have been created just now."""
-        await self._synced()
-        self._show_pods(execution)
-        item = self._jobs.items.get(execution.job_name)
-        if item is not None or not created:
-            execution.job_seen(item)
+    async def _show(self, execution: Execution, *, created: bool) -> None:
+        """Tell an execution what is there: now, or when that is known; it may have been created just now."""
+
+        async def show() -> None:
+            await self._synced()
+            self._show_pods(execution)
+            item = self._jobs.items.get(execution.job_name)
+            if item is not None or not created:
+                execution.job_seen(item)
+
+        if self._jobs.synced.is_set() and self._pods.synced.is_set():
+            await show()
+        else:
+            self._do(show())
 
     def _show_pods(self, execution: Execution) -> None:
         for pod in list(self._pods.items.values()):
@@ -308,7 +317,7 @@ class KubernetesCluster:
     # Odds and ends
 
     async def _synced(self) -> None:
-        for watch in (self._nodes, self._jobs, self._pods):
+        for watch in (self._jobs, self._pods):
             await watch.synced.wait()
 
     def _note_path(self, execution: ExecutionId, rank: int) -> Path:
@@ -322,7 +331,7 @@ class KubernetesCluster:
 
 
 def _identity(home: Path) -> str:
-    """The id of this platform, by which it knows what is its own in a namespace; made when first asked for."""
+    """The id of this platform, by which it knows its own objects; made when it is first asked for."""
     file = home / "id"
     (home / "logs").mkdir(parents=True, exist_ok=True)
     if not file.exists():

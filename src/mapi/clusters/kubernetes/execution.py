@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,8 +30,10 @@ from mapi.clusters.kubernetes.client import (
 from mapi.clusters.kubernetes.logs import LogCopy
 from mapi.clusters.kubernetes.objects import Names, job, master_address, secrets, service
 from mapi.clusters.kubernetes.settings import KubernetesSettings
+from mapi.clusters.kubernetes.shell import PodShell
 from mapi.clusters.kubernetes.status import Ended, PodState, pod_state, vanished
 from mapi.domain.run import ExecutionId, now_ms
+from mcli.models.mint_message import TerminalSize
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +41,6 @@ _STOPPED_EARLY = "stopped before its command began"
 _NEVER_STARTED = "it was never started: there is nothing of it in the cluster"
 _POD_GONE = "its pod is gone, and how it ended is not known"
 _SIGTERM = 128 + 15
-
-#: Seconds until a pod that is forced to end is killed: with 0, nobody would wait until it is.
-_FORCED_GRACE = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -128,14 +128,10 @@ class Execution:
             else:
                 await self._api.patch(JOBS, self.job_name, {"spec": {"suspend": True}})
 
-        async def kill() -> None:
-            for rank in self.ranks.values():
-                if rank.pod is not None and not rank.over.is_set():
-                    await self._api.delete(PODS, rank.pod, _FORCED_GRACE)
-
-        self._ask(stop, lambda error: self.job_seen(None))
+        self._ask(stop, lambda _: self.job_seen(None))
         if force:
-            self._ask(kill, _whatever)
+            for rank in self.ranks.values():
+                self._do(self._kill(rank))
 
     def remove(self) -> None:
         """Delete everything it has in the cluster."""
@@ -216,6 +212,19 @@ class Execution:
 
     # How ranks end
 
+    async def _kill(self, rank: Rank) -> None:
+        """Kill a rank from inside: a kubelet that has begun to wait for a grace period cannot be hurried."""
+        for pause in backoff():
+            if rank.over.is_set():
+                return
+            if rank.pod is not None and rank.started:
+                with suppress(KubernetesError):
+                    shell = await PodShell.open(self._api, rank.pod, "kill -KILL -1", TerminalSize())
+                    await shell.exit_code()
+                    shell.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(rank.over.wait(), pause)
+
     async def _count_pods(self, item: Json | None) -> None:
         """Learn which ranks have no pod; the watch of pods may be behind that of Jobs."""
         pods, _ = await self._api.list(PODS, labelSelector=f"batch.kubernetes.io/job-name={self.job_name}")
@@ -294,10 +303,12 @@ class Execution:
             async with self._order:
                 for pause in backoff():
                     try:
-                        return await what()
+                        await what()
+                        return
                     except Refused as error:
                         if not error.is_passing:
-                            return refused(error)
+                            refused(error)
+                            return
                         log.warning("%s: %s", self.job_name, error)
                     except KubernetesError:
                         pass
