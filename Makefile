@@ -43,7 +43,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.developed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV), with what tests and checks need"
-	@$(PIP_INSTALL) --editable '.[test,postgres,lint]'
+	@$(PIP_INSTALL) --editable '.[test,postgres,kubernetes,lint]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

@@ -96,6 +96,7 @@ class KubernetesCluster:
             async with asyncio.timeout(_FIRST_LOOK):
                 await self._synced()
                 await self._nodes.synced.wait()
+        self._recount()
 
     async def launch(self, launch: Launch) -> None:
         """Have the objects of an execution made."""
