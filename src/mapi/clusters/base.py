@@ -7,6 +7,9 @@ The life of an execution, as a cluster sees it::
     launch(launch) ─→ RankStarted (each rank) ─→ RankExited (each rank)
                   └─→ LaunchFailed                      after end(): the same RankExited
 
+Where the cluster has a queue of its own, `Queued` (each reason) and `Admitted` come first, and `Evicted` may
+come later.
+
 Reports arrive through the callback given to `open`, on the event loop, once each. A report may come
 again after a restart of the platform; nothing may be lost.
 """
@@ -43,19 +46,22 @@ class Inventory(msgspec.Struct, frozen=True):
 
     `ranks_share_nodes`: several ranks of one run may be placed on one node.
     `shared_slots`: how many ranks that ask for no CPUs and no GPUs a node takes at once.
+    `has_queue`: a queue of the cluster's own decides when runs start, and where. They are handed over as they
+    come, and their `placement` names no nodes.
     """
 
     nodes: tuple[Node, ...]
     ranks_share_nodes: bool = False
     shared_slots: int = 16
+    has_queue: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True):
     """Everything a cluster needs to execute one resumption.
 
-    `placement`: the node name of each rank, by rank. `env`: the user's variables. `parameters`: the text of
-    parameters.yaml. `owner`: the id of the run's. `grace_seconds`: how long an ended rank has between the
-    gentle signal and the hard one.
+    `placement`: the node name of each rank, by rank; empty where the cluster chooses. `env`: the user's
+    variables. `parameters`: the text of parameters.yaml. `owner`: the id of the run's. `grace_seconds`: how
+    long an ended rank has between the gentle signal and the hard one.
     `secrets`, `access`: what `injection` makes files and variables of; on disk only if there is no other way.
     """
 
@@ -120,6 +126,29 @@ class LaunchFailed(msgspec.Struct, frozen=True):
     system: bool = False
 
 
+class Queued(msgspec.Struct, frozen=True):
+    """The cluster's own queue does not start it yet. `reason`: in the words of that queue."""
+
+    execution: ExecutionId
+    at: int
+    reason: str
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The cluster's own queue has given it a place."""
+
+    execution: ExecutionId
+    at: int
+
+
+class Evicted(msgspec.Struct, frozen=True):
+    """The cluster's own queue has taken its place away. It is to be ended; the run comes back later."""
+
+    execution: ExecutionId
+    at: int
+    reason: str
+
+
 class Notice(msgspec.Struct, frozen=True):
     """Something worth an event in the run's history, which changes no status."""
 
@@ -129,7 +158,7 @@ class Notice(msgspec.Struct, frozen=True):
     message: str
 
 
-Report = RankStarted | RankExited | LaunchFailed | Notice
+Report = RankStarted | RankExited | LaunchFailed | Queued | Admitted | Evicted | Notice
 
 
 class Shell(Protocol):

@@ -128,8 +128,9 @@ def advance(
         ended_at=at if status in TERMINAL else None,
         ranks=latest.ranks if ranks is None else tuple(ranks),
     )
-    nodes = ", ".join(dict.fromkeys(rank.node for rank in latest.ranks))
-    message = _MESSAGES[status].format(cluster=latest.allocation.cluster, where=nodes)
+    cluster = latest.allocation.cluster
+    nodes = ", ".join(dict.fromkeys(rank.node for rank in latest.ranks if rank.node)) or cluster
+    message = _MESSAGES[status].format(cluster=cluster, where=nodes)
     run = replace(run, resumptions=(*run.resumptions[:-1], latest))
     return note(
         run,

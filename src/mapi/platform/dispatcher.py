@@ -12,7 +12,18 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from mapi.clusters.base import Cluster, Launch, LaunchFailed, Notice, RankExited, RankStarted, Report
+from mapi.clusters.base import (
+    Admitted,
+    Cluster,
+    Evicted,
+    Launch,
+    LaunchFailed,
+    Notice,
+    Queued,
+    RankExited,
+    RankStarted,
+    Report,
+)
 from mapi.domain import lifecycle
 from mapi.domain.access import Access
 from mapi.domain.outcome import Outcome, failure, outcome
@@ -21,8 +32,9 @@ from mapi.domain.run import Ending, ExecutionId, RankState, Run, now_ms
 from mapi.logs import LogStore
 from mapi.metrics import Metrics
 from mapi.platform.book import RunBook
+from mapi.platform.line import Line, limit_of
 from mapi.platform.vault import Vault
-from mapi.scheduling import PRIORITIES, Placed, Wait, Waiting, explain_all, forecast, plan
+from mapi.scheduling import Wait
 from mcli.models.run_status import TERMINAL, RunStatus
 
 log = logging.getLogger(__name__)
@@ -50,8 +62,7 @@ class Dispatcher:
         self._access = access
         self._queue_length = metrics.queue_length.labels(cluster.name)
         self._grace_seconds = grace_seconds
-        self._waiting: dict[str, Waiting] = {}
-        self._placed: dict[str, Placed] = {}
+        self._line = Line(cluster, grace_seconds=grace_seconds)
         self._launched: set[ExecutionId] = set()
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,21 +77,23 @@ class Dispatcher:
         """
         await self.cluster.open(self._report, self.replan)
         placed = [run for run in active if run.status in lifecycle.PLACED]
-        await self.cluster.sweep([run.execution for run in placed])
+        queued = [run for run in active if run.status in lifecycle.WAITING]
+        handed = [run for run in queued if self._is_handed_over(run)]
+        await self.cluster.sweep([run.execution for run in (*placed, *handed)])
         for run in placed:
-            self._hold(run)
-            self._logs.open(run.execution, run.latest.allocation.nodes)
-            self._launched.add(run.execution)
+            self._line.hold(run)
             if run.status is RunStatus.STARTING:
                 await self._hand_over(run)
             else:
+                self._logs.open(run.execution, run.latest.allocation.nodes)
+                self._launched.add(run.execution)
                 await self.cluster.adopt(self._launch_of(run))
-            if run.latest.ending is not None:
-                await self.cluster.end(run.execution)
+                await self._end_there(run)
             self._arm(run)
-        for run in active:
-            if run.status in lifecycle.WAITING:
-                self.enqueue(run)
+        for run in queued:
+            self.enqueue(run)
+        for run in handed:
+            await self._hand_over(run)
 
     async def close(self) -> None:
         """Stop: nothing more is started or ended; what runs goes on."""
@@ -96,29 +109,17 @@ class Dispatcher:
 
     def enqueue(self, run: Run) -> None:
         """Put a run in line."""
-        self._waiting[run.id] = _waiting(run)
-        self._queue_length.set(len(self._waiting))
+        self._line.join(run)
+        self._queue_length.set(len(self._line))
         self.replan()
 
     def waits(self) -> dict[str, Wait]:
         """Why each waiting run waits, as things stand, by run id in the order of the line."""
-        return explain_all(
-            list(self._waiting.values()),
-            list(self._placed.values()),
-            self.cluster.inventory,
-            self.cluster.name,
-        )
+        return self._line.waits()
 
     def forecast(self, run: Run) -> Wait | None:
         """Why a run that is not in line would wait there; None if it would start at once."""
-        return forecast(
-            _waiting(run),
-            list(self._waiting.values()),
-            list(self._placed.values()),
-            self.cluster.inventory,
-            self.cluster.name,
-            now=now_ms(),
-        )
+        return self._line.forecast(run)
 
     def stop(self, run: Run, reason: str | None, ending: Ending = "stop") -> asyncio.Future[Run]:
         """End a run, wherever it is; returns the future of its first step, on disk.
@@ -127,9 +128,11 @@ class Dispatcher:
         have ended.
         """
         if run.status in lifecycle.WAITING:
-            self._waiting.pop(run.id, None)
-            self._queue_length.set(len(self._waiting))
+            self._leave(run)
             _, told = self._book.advance(run, RunStatus.STOPPED, reason=reason)
+            if run.execution in self._launched:
+                self._launched.discard(run.execution)
+                told.add_done_callback(lambda _: self._spawn(self.cluster.release(run.execution)))
             self.replan()
             return told
         if run.status is RunStatus.STOPPING:
@@ -138,10 +141,10 @@ class Dispatcher:
 
     def update(self, run: Run) -> None:
         """Take over a run's changed priority, preemptible and maximum duration."""
-        if run.id in self._waiting:
-            self._waiting[run.id] = _waiting(run)
-        if run.id in self._placed:
-            self._hold(run)
+        if run.id in self._line.waiting:
+            self._line.join(run)
+        if self._line.holds(run.id):
+            self._line.hold(run)
             self._arm(run)
         self.replan()
 
@@ -155,41 +158,48 @@ class Dispatcher:
 
     def _replan(self) -> None:
         self._planned = False
-        if self._closing or not self._waiting:
+        if self._closing or not self._line.waiting:
             return
-        decided = plan(
-            list(self._waiting.values()), list(self._placed.values()), self.cluster.inventory, now_ms()
-        )
+        decided = self._line.plan()
         for run_id, placement in decided.starts:
-            self._start(run_id, placement)
+            run = self._book.get(run_id)
+            self._start(run, placement) if run else self._line.leave(run_id)
         for victim_id, for_id in decided.preempts:
             self._preempt(victim_id, for_id)
-        self._queue_length.set(len(self._waiting))
-        new = [
-            run for key in self._waiting if (run := self._book.get(key)) and run.status is RunStatus.PENDING
-        ]
-        if new:
-            waits = self.waits()
-            for run in new:
-                scheduled, _ = self._book.advance(run, RunStatus.SCHEDULED)
-                self._book.advance(scheduled, RunStatus.QUEUED, reason=waits[run.id].reason)
+        self._queue_length.set(len(self._line))
+        found = [self._book.get(run_id) for run_id in self._line.waiting]
+        new = [run for run in found if run and run.status is not RunStatus.QUEUED]
+        waits = self.waits() if new else {}
+        for run in new:
+            self._queue(run, waits[run.id].reason)
 
-    def _start(self, run_id: str, placement: tuple[str, ...]) -> None:
-        run = self._book.get(run_id)
-        del self._waiting[run_id]
-        if run is None:
-            return
+    def _queue(self, run: Run, reason: str) -> None:
+        """Have a run wait, in the cluster's own queue where it has one."""
+        if run.status is RunStatus.PENDING:
+            run, _ = self._book.advance(run, RunStatus.SCHEDULED)
+        run, told = self._book.advance(run, RunStatus.QUEUED, reason=reason)
+        if self._is_handed_over(run):
+            told.add_done_callback(lambda _: self._spawn(self._launch(run)))
+
+    def _is_handed_over(self, run: Run) -> bool:
+        """Whether a waiting run is, or is about to be, in the cluster's own queue."""
+        return self.cluster.inventory.has_queue and run.status is RunStatus.QUEUED
+
+    def _start(self, run: Run, placement: tuple[str, ...]) -> None:
+        """Give a run its place, and have it launched there unless it waited in the cluster's own queue."""
         ranks = [RankState(rank, node) for rank, node in enumerate(placement)]
+        handed_over = run.execution in self._launched
         run, told = self._book.advance(run, RunStatus.STARTING, ranks=ranks)
-        self._hold(run)
-        told.add_done_callback(lambda _: self._spawn(self._launch(run)))
+        self._line.hold(run)
+        if not handed_over:
+            told.add_done_callback(lambda _: self._spawn(self._launch(run)))
 
     async def _launch(self, run: Run) -> None:
         """Start what has been decided and is on disk, unless a stop came between."""
         current = self._book.get(run.id)
-        if current is None or current.execution != run.execution:
+        if current is None or current.execution != run.execution or current.status in TERMINAL:
             return
-        if current.status is not RunStatus.STARTING:
+        if current.status is not run.status:
             self._finish(current, outcome(current.latest, run.spec.scheduling, run.failures))
             return
         if run.spec.integrations:
@@ -197,11 +207,11 @@ class Dispatcher:
             reason = f"integrations ({kinds}) cannot be set up on cluster {self.cluster.name!r} yet"
             self._report(LaunchFailed(run.execution, now_ms(), reason))
             return
-        self._logs.open(run.execution, run.latest.allocation.nodes)
-        self._launched.add(run.execution)
         await self._hand_over(run)
 
     async def _hand_over(self, run: Run) -> None:
+        self._logs.open(run.execution, run.latest.allocation.nodes)
+        self._launched.add(run.execution)
         try:
             launch = replace(
                 self._launch_of(run),
@@ -212,6 +222,16 @@ class Dispatcher:
         except Exception as error:
             log.exception("cannot launch %s", run.name)
             self._report(LaunchFailed(run.execution, now_ms(), f"cannot be launched: {error}", system=True))
+            return
+        await self._end_there(run)
+
+    async def _end_there(self, run: Run) -> None:
+        """Pass on an end that was asked for before the cluster knew the execution."""
+        current = self._book.get(run.id)
+        if current is None or run.execution not in self._launched:
+            await self.cluster.release(run.execution)
+        elif current.latest.ending is not None:
+            await self.cluster.end(run.execution)
 
     def _launch_of(self, run: Run) -> Launch:
         latest = run.latest
@@ -223,7 +243,7 @@ class Dispatcher:
             env=run.spec.env,
             parameters=parameters_yaml(run.spec.parameters),
             allocation=latest.allocation,
-            placement=tuple(rank.node for rank in latest.ranks),
+            placement=tuple(rank.node for rank in latest.ranks) or ("",) * latest.allocation.nodes,
             owner=run.owner_id,
             grace_seconds=self._grace_seconds,
         )
@@ -234,7 +254,7 @@ class Dispatcher:
         victim, preemptor = self._book.get(victim_id), self._book.get(for_id)
         if victim is None or preemptor is None or victim.latest.ending is not None:
             return
-        self._placed[victim_id] = replace(self._placed[victim_id], ending_for=for_id)
+        self._line.make_room(victim_id, for_id)
         reason = f"preempted by {preemptor.name} (priority {preemptor.spec.scheduling.priority})"
         self._end(victim, RunStatus.TERMINATING, "preemption", reason)
 
@@ -250,8 +270,8 @@ class Dispatcher:
         handle = self._deadlines.pop(run.id, None)
         if handle is not None:
             handle.cancel()
-        limit = _limit(run)
-        if run.id in self._placed and limit is not None:
+        limit = limit_of(run)
+        if self._line.holds(run.id) and limit is not None:
             loop = asyncio.get_running_loop()
             delay = max(0, limit - now_ms()) / 1000
             self._deadlines[run.id] = loop.call_later(delay, self._expire, run.execution)
@@ -276,9 +296,21 @@ class Dispatcher:
                 self._rank_exited(run, report)
             case LaunchFailed():
                 self._launch_failed(run, report)
+            case Queued():
+                self._line.say(run.id, report.reason)
+            case Admitted():
+                self._admitted(run)
+            case Evicted():
+                if run.latest.ending is None:
+                    self._end(run, RunStatus.TERMINATING, "preemption", report.reason)
             case Notice():
                 noted, event = lifecycle.note(run, type=report.type, at=report.at, message=report.message)
                 self._book.put(noted, [event])
+
+    def _admitted(self, run: Run) -> None:
+        if run.status in lifecycle.WAITING:
+            self._start(run, ("",) * run.latest.allocation.nodes)
+            self._queue_length.set(len(self._line))
 
     def _rank_started(self, run: Run, report: RankStarted) -> None:
         state = run.latest.ranks[report.rank]
@@ -294,7 +326,7 @@ class Dispatcher:
         run, _ = self._book.advance(run, RunStatus.RUNNING, ranks=ranks)
         if run.latest.index == 0:
             self._metrics.submit_to_start.observe((now_ms() - run.created_at) / 1000)
-        self._hold(run)
+        self._line.hold(run)
         self._arm(run)
         return run
 
@@ -340,7 +372,7 @@ class Dispatcher:
         execution = run.execution
         self._logs.finish(execution)
         self._launched.discard(execution)
-        self._placed.pop(run.id, None)
+        self._leave(run)
         self._arm(run)
         run, ended = lifecycle.advance(run, decided.status, at=now_ms(), reason=decided.reason)
         if decided.resume is None or run.is_deleted:
@@ -361,21 +393,9 @@ class Dispatcher:
 
     # -- bookkeeping -----------------------------------------------------------------------------
 
-    def _hold(self, run: Run) -> None:
-        """Note the place a run holds."""
-        latest, scheduling = run.latest, run.spec.scheduling
-        known = self._placed.get(run.id)
-        limit = _limit(run)
-        self._placed[run.id] = Placed(
-            key=run.id,
-            allocation=latest.allocation,
-            placement=tuple(rank.node for rank in latest.ranks),
-            priority=PRIORITIES[scheduling.priority],
-            preemptible=scheduling.preemptible,
-            started_at=_started_at(run),
-            ends_at=None if limit is None else limit + int(self._grace_seconds * 1000),
-            ending_for=known.ending_for if known else None,
-        )
+    def _leave(self, run: Run) -> None:
+        self._line.leave(run.id)
+        self._queue_length.set(len(self._line))
 
     def _spawn(self, work: object) -> None:
         """Run a coroutine to its end, and say so if it fails."""
@@ -391,29 +411,6 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("on cluster %s", self.cluster.name, exc_info=task.exception())
-
-
-def _started_at(run: Run) -> int:
-    """When a run began to run; for one that is starting, when it got its place."""
-    return run.latest.started_at or run.updated_at
-
-
-def _limit(run: Run) -> int | None:
-    """When a run's maximum duration is over, in milliseconds; None if it has none."""
-    duration = run.spec.scheduling.max_duration_seconds
-    return None if duration is None else _started_at(run) + duration * 1000
-
-
-def _waiting(run: Run) -> Waiting:
-    scheduling = run.spec.scheduling
-    return Waiting(
-        key=run.id,
-        allocation=run.latest.allocation,
-        priority=PRIORITIES[scheduling.priority],
-        preemptible=scheduling.preemptible,
-        queued_at=run.latest.created_at,
-        max_duration_seconds=scheduling.max_duration_seconds,
-    )
 
 
 def _with_rank(run: Run, state: RankState) -> tuple[RankState, ...]:

@@ -1,6 +1,6 @@
 """Who runs next, and where: pure functions of what waits, what runs, what there is, and the time."""
 
-from mapi.scheduling.capacity import InventoryView, NodeView, Placed, Waiting
+from mapi.scheduling.capacity import InventoryView, NodeView, Placed, Waiting, order
 from mapi.scheduling.explain import Wait, explain, explain_all
 from mapi.scheduling.forecast import forecast
 from mapi.scheduling.plan import Plan, plan
@@ -18,6 +18,7 @@ __all__ = [
     "explain",
     "explain_all",
     "forecast",
+    "order",
     "parse_priority",
     "plan",
     "resolve",
