@@ -86,9 +86,10 @@ class Backoff:
 
     def pause(self) -> bool:
         """Wait for a while; return False at once if there is no time, or no attempt, left."""
-        from random import uniform
+        from random import SystemRandom  # a training script's own seeded sequence is left alone
 
-        seconds = min(self._LONGEST, self._FIRST * 2.0 ** min(self._made, 20)) * uniform(0.5, 1.0)
+        seconds = min(self._LONGEST, self._FIRST * 2.0 ** min(self._made, 20))
+        seconds *= SystemRandom().uniform(0.5, 1.0)
         self._made += 1
         exhausted = self._attempts is not None and self._made > self._attempts
         if exhausted or not (self._deadline.allows(seconds) and self._give_up.allows(seconds)):
