@@ -97,7 +97,7 @@ def _raise_descriptor_limit() -> None:
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("uvicorn", "alembic"):
+    for chatty in ("uvicorn", "alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

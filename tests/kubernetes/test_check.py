@@ -23,13 +23,6 @@ QUEUE = {"metadata": {"name": "gpus"}, "status": {"conditions": [{"type": "Activ
 
 
 @pytest.fixture
-def kubeconfig(emulated: EmulatedCluster, tmp_path: Path) -> str:
-    path = tmp_path / "kubeconfig"
-    path.write_text(emulated.kubeconfig)
-    return str(path)
-
-
-@pytest.fixture
 def look(kubeconfig: str) -> Callable[..., dict[str, Finding]]:
     def look(**settings: Any) -> dict[str, Finding]:
         findings = check(KubernetesSettings(kubeconfig=kubeconfig, **settings), Path())

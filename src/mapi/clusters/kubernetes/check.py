@@ -105,7 +105,9 @@ async def _findings(api: Api, settings: KubernetesSettings) -> AsyncIterator[Fin
     try:
         yield _version(await api.request("GET", "/version"), api.address)
     except KubernetesError as error:
-        yield Finding("API server", False, f"{api.address}: {error}")
+        refused = isinstance(error, Refused) and error.code == 401
+        hint = ", so the token or the certificate of the kubeconfig is not accepted" if refused else ""
+        yield Finding("API server", False, f"{api.address}: {error}{hint}")
         return
     yield await _attempt(f"namespace {api.namespace}", _namespace(api))
     try:
