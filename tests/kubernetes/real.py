@@ -29,7 +29,7 @@ needs_cluster = pytest.mark.skipif(
 
 @contextmanager
 def namespace_of_tests() -> Iterator[KubernetesSettings]:
-    """Settings for a namespace that is there for as long as this is open, or longer if it was there before."""
+    """Settings for a namespace that is there while this is open, or for longer if it was before."""
     name = NAMESPACE or f"mapi-test-{secrets.token_hex(4)}"
     settings = KubernetesSettings(
         kubeconfig=KUBECONFIG,

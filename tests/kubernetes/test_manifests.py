@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from mapi.clusters.kubernetes.permissions import PERMISSIONS
+from mapi.config import KubernetesCluster, load
 
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "deploy/kubernetes"
@@ -102,6 +103,15 @@ def test_volumes_are_there_and_the_arguments_point_into_them() -> None:
     assert volumes["config"]["configMap"]["name"] == the("ConfigMap")["metadata"]["name"]
     assert f"--config={paths['config']}/{next(iter(file))}" in container["args"]
     assert any(argument.startswith(f"--home={paths['home']}/") for argument in container["args"])
+
+
+def test_the_server_understands_its_configuration_and_no_service_gets_in_between(tmp_path: Path) -> None:
+    (text,) = the("ConfigMap")["data"].values()
+    (file := tmp_path / "mapi.yaml").write_text(text)
+    (settings,) = load({}, {}, str(file)).config.clusters.values()
+    assert isinstance(settings, KubernetesCluster)
+    # The variables that a Service named mapi makes would be settings: MAPI_PORT=tcp://…
+    assert the("Deployment")["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
 def test_two_servers_never_share_a_home() -> None:
