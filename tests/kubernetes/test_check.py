@@ -80,23 +80,24 @@ def test_a_namespace_that_must_not_be_seen_is_no_missing_one(
 
 
 @pytest.mark.parametrize(
-    ("condition", "detail"),
+    ("conditions", "detail"),
     [
         (None, "there is no LocalQueue of this name in namespace runs"),
+        ([], "is not active: Kueue says nothing of it; does it run?"),
         (
-            {"status": "False", "message": "its ClusterQueue is away"},
-            "is not active: its ClusterQueue is away",
+            [{"type": "Active", "status": "False", "reason": "Stopped", "message": "LocalQueue is stopped"}],
+            "is not active: Stopped: LocalQueue is stopped",
         ),
     ],
 )
 def test_a_queue_that_takes_no_runs_is_said_so(
     look: Callable[..., dict[str, Finding]],
     emulated: EmulatedCluster,
-    condition: dict[str, str] | None,
+    conditions: list[dict[str, str]] | None,
     detail: str,
 ) -> None:
-    if condition:
-        emulated.create("LocalQueue", {**QUEUE, "status": {"conditions": [{"type": "Active", **condition}]}})
+    if conditions is not None:
+        emulated.create("LocalQueue", {**QUEUE, "status": {"conditions": conditions}})
     assert fatal(look(queue="gpus")) == {"queue gpus": detail}
 
 

@@ -209,10 +209,13 @@ async def _queue(api: Api, name: str) -> tuple[bool, str]:
         if error.code != 404:
             raise
         return False, f"there is no LocalQueue of this name in namespace {api.namespace}"
-    for each in queue.get("status", {}).get("conditions", ()):
-        if each["type"] == "Active" and each["status"] != "True":
-            return False, f"is not active: {each.get('message') or each.get('reason', '')}"
-    return True, f"a LocalQueue, active ({version})"
+    conditions = {each["type"]: each for each in queue.get("status", {}).get("conditions", ())}
+    active = conditions.get(
+        "Active", {"status": "Unknown", "reason": "Kueue says nothing of it; does it run?"}
+    )
+    if active["status"] == "True":
+        return True, f"a LocalQueue, active ({version})"
+    return False, "is not active: " + ": ".join(filter(None, (active["reason"], active.get("message"))))
 
 
 async def _attempt(what: str, question: Coroutine[Any, Any, tuple[bool, str]]) -> Finding:
