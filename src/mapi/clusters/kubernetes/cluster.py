@@ -27,6 +27,7 @@ from mapi.clusters.kubernetes.inventory import inventory, is_ready
 from mapi.clusters.kubernetes.objects import PLATFORM, execution_of, names
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.clusters.kubernetes.shell import PodShell
+from mapi.clusters.kubernetes.status import without_tries
 from mapi.clusters.kubernetes.watch import Watch
 from mapi.domain.access import Endpoints
 from mapi.domain.errors import Conflict
@@ -258,7 +259,7 @@ class KubernetesCluster:
             return
         execution = self._executions.get(execution_of(item))
         if execution is not None:
-            execution.notice(kind, event.get("message", ""))
+            execution.notice(kind, without_tries(event.get("message", "")))
 
     def _is_recent(self, event: Json) -> bool:
         """Whether an event came while this process watched; the older ones have been told."""
