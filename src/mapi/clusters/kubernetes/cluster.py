@@ -92,7 +92,7 @@ class KubernetesCluster:
         """Begin to watch, and wait a moment to know what there is."""
         self._report = report
         self._changed = changed
-        self._opened = datetime.now(UTC)
+        self._opened = datetime.now(UTC).replace(microsecond=0)  # events have whole seconds
         watches = (self._nodes, self._jobs, self._pods, self._events)
         self._running = [asyncio.create_task(watch.run()) for watch in watches]
         self._do(warn(self._api, self.name, queue=bool(self._settings.queue)))
