@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,28 @@ def load(
     except msgspec.ValidationError as error:
         raise ConfigError(_explained(error, values, origins)) from None
     return Loaded(config, {name: origins.get(name, "default") for name in Config.__struct_fields__})
+
+
+@contextmanager
+def explained(name: str, settings: ClusterSettings) -> Iterator[None]:
+    """Put what goes wrong when the code of a cluster's kind is loaded, and given its settings, into words.
+
+    Args:
+        name: of the cluster.
+        settings: of the cluster.
+
+    Raises:
+        ConfigError: something is not installed, or the settings cannot be used.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        extra = type(settings).__struct_config__.tag
+        raise ConfigError(
+            f"cluster {name} needs {error.name}, which is not installed: pip install 'mcli-platform[{extra}]'"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(f"cluster {name}: {error}") from None
 
 
 def default_home(environment: Mapping[str, str] = os.environ) -> Path:

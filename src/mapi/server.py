@@ -22,7 +22,7 @@ from pathlib import Path
 import uvicorn
 
 from mapi.clusters.base import Cluster
-from mapi.config import ClusterSettings, Config, KubernetesCluster, LocalCluster
+from mapi.config import ClusterSettings, Config, KubernetesCluster, LocalCluster, explained
 from mapi.domain.access import Endpoints
 from mapi.logs import LogStore
 from mapi.metrics import Metrics
@@ -74,6 +74,7 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
 
     Raises:
         ServerError: if the home is in use, or the address is.
+        ConfigError: a cluster cannot be made of its settings.
     """
     home = config.home_path
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -96,7 +97,7 @@ def _raise_descriptor_limit() -> None:
 
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("uvicorn", "alembic"):
+    for chatty in ("uvicorn", "alembic", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -145,15 +146,8 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
 def _cluster(name: str, home: Path, settings: ClusterSettings, logs: LogStore) -> Cluster:
     """Make a cluster of the kind that its settings are of; only what is configured is imported."""
     module, kind = _KINDS[type(settings)]
-    try:
+    with explained(name, settings):
         made: Cluster = getattr(import_module(module), kind)(name, home, settings, logs.path)
-    except ModuleNotFoundError as error:
-        extra = type(settings).__struct_config__.tag
-        raise ServerError(
-            f"cluster {name} needs {error.name}, which is not installed: pip install 'mcli-platform[{extra}]'"
-        ) from None
-    except ValueError as error:
-        raise ServerError(f"cluster {name}: {error}") from None
     return made
 
 

@@ -22,6 +22,14 @@ def emulated(tmp_path: Path) -> Iterator[EmulatedCluster]:
 
 
 @pytest.fixture
+def kubeconfig(emulated: EmulatedCluster, tmp_path: Path) -> str:
+    """The file that says how to reach the emulated cluster."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(emulated.kubeconfig)
+    return str(path)
+
+
+@pytest.fixture
 def api(emulated: EmulatedCluster) -> Api:
     """The API of the emulated cluster."""
     return Api(emulated.kubeconfig, emulated.namespace)

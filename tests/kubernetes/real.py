@@ -1,6 +1,8 @@
 """A real Kubernetes cluster, where there is one: MAPI_TEST_KUBECONFIG and MAPI_TEST_IMAGE name it.
 
-The image needs /bin/sh and the usual small programs, and has to be on the nodes already, or to be had.
+The image needs /bin/sh and the usual small programs, and has to be on the nodes already, or to be had. With
+MAPI_TEST_NAMESPACE the tests stay in a namespace that is there, so that an account suffices which may do no
+more than the platform has to.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import pytest
 from mapi.clusters.kubernetes.client import Api
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 
-KUBECONFIG, IMAGE = (os.environ.get(f"MAPI_TEST_{name}", "") for name in ("KUBECONFIG", "IMAGE"))
+KUBECONFIG, IMAGE, NAMESPACE = (
+    os.environ.get(f"MAPI_TEST_{name}", "") for name in ("KUBECONFIG", "IMAGE", "NAMESPACE")
+)
 
 needs_cluster = pytest.mark.skipif(
     not (KUBECONFIG and IMAGE), reason="MAPI_TEST_KUBECONFIG and MAPI_TEST_IMAGE name no real cluster"
@@ -25,8 +29,8 @@ needs_cluster = pytest.mark.skipif(
 
 @contextmanager
 def namespace_of_tests() -> Iterator[KubernetesSettings]:
-    """Settings for a namespace that is there for as long as this is open."""
-    name = f"mapi-test-{secrets.token_hex(4)}"
+    """Settings for a namespace that is there while this is open, or for longer if it was before."""
+    name = NAMESPACE or f"mapi-test-{secrets.token_hex(4)}"
     settings = KubernetesSettings(
         kubeconfig=KUBECONFIG,
         namespace=name,
@@ -35,6 +39,10 @@ def namespace_of_tests() -> Iterator[KubernetesSettings]:
         ranks_share_nodes=True,
         rendezvous="address",
     )
+
+    if NAMESPACE:
+        yield settings
+        return
 
     async def call(method: str, path: str, body: dict[str, object] | None = None) -> dict[str, object]:
         api = Api.connect(settings)

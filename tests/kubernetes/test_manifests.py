@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from mapi.clusters.kubernetes.permissions import PERMISSIONS
+from mapi.config import KubernetesCluster, load
 
-DIRECTORY = Path(__file__).parents[2] / "deploy/kubernetes"
+ROOT = Path(__file__).parents[2]
+DIRECTORY = ROOT / "deploy/kubernetes"
 Json = dict[str, Any]
 
 
@@ -46,6 +48,16 @@ def test_the_roles_grant_what_is_needed_and_no_more(role: str, everywhere: bool)
         for verb in permission.verbs
     }
     assert granted == needed
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    _, _, section = (ROOT / "docs/kubernetes.md").read_text().partition("\n## Permissions\n")
+    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    where = {(True, False): " (of the cluster)", (False, True): " (with a queue)", (False, False): ""}
+    assert rows[2:] == [
+        f"| `{each}`{where[each.everywhere, each.queue]} | {', '.join(each.verbs)} | {each.purpose} |"
+        for each in PERMISSIONS
+    ]
 
 
 @pytest.mark.parametrize("kind", ["RoleBinding", "ClusterRoleBinding"])
@@ -91,6 +103,15 @@ def test_volumes_are_there_and_the_arguments_point_into_them() -> None:
     assert volumes["config"]["configMap"]["name"] == the("ConfigMap")["metadata"]["name"]
     assert f"--config={paths['config']}/{next(iter(file))}" in container["args"]
     assert any(argument.startswith(f"--home={paths['home']}/") for argument in container["args"])
+
+
+def test_the_server_understands_its_configuration_and_no_service_gets_in_between(tmp_path: Path) -> None:
+    (text,) = the("ConfigMap")["data"].values()
+    (file := tmp_path / "mapi.yaml").write_text(text)
+    (settings,) = load({}, {}, str(file)).config.clusters.values()
+    assert isinstance(settings, KubernetesCluster)
+    # The variables that a Service named mapi makes would be settings: MAPI_PORT=tcp://…
+    assert the("Deployment")["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
 def test_two_servers_never_share_a_home() -> None:

@@ -35,6 +35,12 @@ def _documents() -> dict[str, Object]:
         "/api/v1": _list("v1"),
     }
     documents.update({f"/apis/{version}": _list(version) for version in versions})
+    documents.update(
+        {
+            f"/apis/{version.partition('/')[0]}": {"kind": "APIGroup", **_group(version)}
+            for version in versions
+        }
+    )
     return documents
 
 

@@ -47,9 +47,10 @@ RESOURCES = (
     Resource("v1", "events", "Event", short=("ev",)),
     Resource("batch/v1", "jobs", "Job"),
     Resource("kueue.x-k8s.io/v1beta1", "workloads", "Workload", short=("wl",)),
+    Resource("kueue.x-k8s.io/v1beta1", "localqueues", "LocalQueue"),
 )
 
-NAMESPACES, NODES, PODS, SERVICES, SECRETS, CONFIGMAPS, _, EVENTS, JOBS, _ = RESOURCES
+NAMESPACES, NODES, PODS, SERVICES, SECRETS, CONFIGMAPS, _, EVENTS, JOBS = RESOURCES[:9]
 
 BY_KIND = {resource.kind: resource for resource in RESOURCES}
 

@@ -15,10 +15,9 @@ from typing import Any, Self
 import httpx2
 import msgspec
 from httpx2.websockets import AsyncWebSocketSession, HTTPXWSException, WebSocketUpgradeError
-from lightkube.config.client_adapter import ConnectionParams
-from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
+from mapi.clusters.kubernetes.kubeconfig import connection
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 
 #: An object of the API, as JSON says it.
@@ -81,18 +80,14 @@ class Api:
         Raises:
             ValueError: the settings, or the kubeconfig they name, cannot be used.
         """
-        try:
-            config = (
-                KubeConfig.from_file(settings.kubeconfig) if settings.kubeconfig else KubeConfig.from_env()
-            )
-            chosen = config.get(settings.context or None)
-            if chosen is None:
-                raise ValueError("no kubeconfig was found: set kubeconfig")
-            options = ConnectionParams(timeout=httpx2.Timeout(_PATIENCE)).httpx_params(chosen)
-        except (ConfigError, KeyError, OSError, AssertionError) as error:
-            raise ValueError(f"the kubeconfig cannot be used: {error}") from None
+        options, namespace = connection(settings, _PATIENCE)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
-        return cls(httpx2.AsyncClient(**options, limits=limits), settings.namespace or chosen.namespace)
+        return cls(httpx2.AsyncClient(**options, limits=limits), namespace)
+
+    @property
+    def address(self) -> str:
+        """Where the API server is."""
+        return str(self._http.base_url)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -249,11 +244,14 @@ def explain(error: BaseException) -> KubernetesError:
         return Refused(error.response.status_code, f"no terminal: HTTP {error.response.status_code}")
     if isinstance(error, httpx2.TimeoutException):
         return Unreachable("the API server does not answer")
+    while error.__cause__ or error.__context__:  # what is around it says less
+        error = error.__cause__ or error.__context__ or error
     return Unreachable(f"the API server cannot be reached: {error or type(error).__name__}")
 
 
-#: What httpx2 and lightkube's credentials raise when there is no answer.
-NO_ANSWER = (httpx2.HTTPError, httpx2.StreamError, HTTPXWSException, ConfigError)
+#: What httpx2 raises when there is no answer, and lightkube when there are no credentials: the program that
+#: a kubeconfig gets them from may be missing.
+NO_ANSWER = (httpx2.HTTPError, httpx2.StreamError, HTTPXWSException, ConfigError, OSError)
 
 
 @contextmanager
@@ -270,13 +268,17 @@ def _check(code: int, content: bytes) -> None:
         return
     try:
         message = str(_object(content)["message"])
-    except (msgspec.DecodeError, KeyError):
+    except (Unreachable, KeyError):
         message = content.decode(errors="replace").strip()
     raise Refused(code, message or f"HTTP {code}")
 
 
 def _object(content: bytes) -> Json:
-    return msgspec.json.decode(content, type=Json)
+    try:
+        return msgspec.json.decode(content, type=Json)
+    except msgspec.DecodeError:
+        said = content[:40].decode(errors="replace")
+        raise Unreachable(f"what answers is no API server of Kubernetes: {said!r}") from None
 
 
 def _query(query: Mapping[str, Any]) -> dict[str, Any]:

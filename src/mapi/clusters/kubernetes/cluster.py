@@ -20,12 +20,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from mapi.clusters.base import Inventory, Launch, LaunchFailed, Report
+from mapi.clusters.kubernetes.check import warn
 from mapi.clusters.kubernetes.client import EVENTS, JOBS, NODES, PODS, Api, Json, KubernetesError
 from mapi.clusters.kubernetes.execution import Execution
 from mapi.clusters.kubernetes.inventory import inventory, is_ready
 from mapi.clusters.kubernetes.objects import PLATFORM, execution_of, names
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.clusters.kubernetes.shell import PodShell
+from mapi.clusters.kubernetes.status import without_tries
 from mapi.clusters.kubernetes.watch import Watch
 from mapi.domain.access import Endpoints
 from mapi.domain.errors import Conflict
@@ -74,8 +76,9 @@ class KubernetesCluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self._platform = _identity(home)
         mine = {"labelSelector": f"{PLATFORM}={self._platform}"}
-        selected = ",".join(f"{label}={value}" for label, value in settings.node_selector.items())
-        self._nodes = Watch(self._api, NODES, self._node_changed, self._heard, labelSelector=selected or None)
+        self._nodes = Watch(
+            self._api, NODES, self._node_changed, self._heard, labelSelector=settings.node_labels
+        )
         self._jobs = Watch(self._api, JOBS, self._job_changed, self._heard, **mine)
         self._pods = Watch(self._api, PODS, self._pod_changed, self._heard, **mine)
         self._events = Watch(self._api, EVENTS, self._event_seen, lambda _, __: None)
@@ -89,9 +92,10 @@ class KubernetesCluster:
         """Begin to watch, and wait a moment to know what there is."""
         self._report = report
         self._changed = changed
-        self._opened = datetime.now(UTC)
+        self._opened = datetime.now(UTC).replace(microsecond=0)  # events have whole seconds
         watches = (self._nodes, self._jobs, self._pods, self._events)
         self._running = [asyncio.create_task(watch.run()) for watch in watches]
+        self._do(warn(self._api, self.name, queue=bool(self._settings.queue)))
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_LOOK):
                 await self._synced()
@@ -255,7 +259,7 @@ class KubernetesCluster:
             return
         execution = self._executions.get(execution_of(item))
         if execution is not None:
-            execution.notice(kind, event.get("message", ""))
+            execution.notice(kind, without_tries(event.get("message", "")))
 
     def _is_recent(self, event: Json) -> bool:
         """Whether an event came while this process watched; the older ones have been told."""

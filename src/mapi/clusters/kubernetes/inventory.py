@@ -58,12 +58,9 @@ def node_of(item: Json, tolerations: Iterable[Toleration], *, lost: bool = False
     """
     metadata, spec = item["metadata"], item.get("spec", {})
     labels, has = metadata.get("labels", {}), item.get("status", {}).get("allocatable", {})
-    resource = next((name for name in GPU_RESOURCES if int(quantity(has.get(name, "0")))), None)
+    resource = _gpu_resource(item)
     gpus = int(quantity(has[resource])) if resource else 0
     gpu_type = _gpu_type(labels, resource) if resource else None
-    # A run that asks for GPUs puts up with the taint that keeps others away from them
-    accepted = [*tolerations, *(gpu_tolerations(resource) if resource else ())]
-    taints = [taint for taint in spec.get("taints", ()) if taint["effect"] in _REPELLING]
     node = Node(
         name=metadata["name"],
         instance=f"{gpu_type}.{gpus}" if gpus else "cpu",
@@ -72,10 +69,26 @@ def node_of(item: Json, tolerations: Iterable[Toleration], *, lost: bool = False
         cpus=int(quantity(has.get("cpu", "0"))),
         memory=int(quantity(has.get("memory", "0"))),
         alive=not lost and is_ready(item),
-        schedulable=not spec.get("unschedulable", False)
-        and all(any(_tolerates(each, taint) for each in accepted) for taint in taints),
+        schedulable=not spec.get("unschedulable", False) and not repelling(item, tolerations),
     )
     return node, resource
+
+
+def repelling(item: Json, tolerations: Iterable[Toleration]) -> list[str]:
+    """Return the taints of a node that keep runs away, as kubectl writes them.
+
+    Args:
+        item: as the API has it.
+        tolerations: of the settings.
+    """
+    resource = _gpu_resource(item)
+    # A run that asks for GPUs puts up with the taint that keeps others away from them
+    accepted = [*tolerations, *(gpu_tolerations(resource) if resource else ())]
+    return [
+        f"{taint['key']}{'=' if taint.get('value') else ''}{taint.get('value', '')}:{taint['effect']}"
+        for taint in item.get("spec", {}).get("taints", ())
+        if taint["effect"] in _REPELLING and not any(_tolerates(each, taint) for each in accepted)
+    ]
 
 
 def is_ready(item: Json) -> bool:
@@ -99,6 +112,11 @@ def quantity(text: str) -> float:
     if found is None or found[2] not in _SUFFIXES:
         raise ValueError(f"{text!r} is no quantity")
     return float(found[1]) * _SUFFIXES[found[2]]
+
+
+def _gpu_resource(item: Json) -> str | None:
+    has = item.get("status", {}).get("allocatable", {})
+    return next((name for name in GPU_RESOURCES if int(quantity(has.get(name, "0")))), None)
 
 
 def _gpu_type(labels: Json, resource: str) -> str:

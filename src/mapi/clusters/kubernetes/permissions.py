@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 
@@ -30,33 +28,26 @@ class Permission(msgspec.Struct, frozen=True):
 
 
 PERMISSIONS = (
-    Permission("", "nodes", ("get", "list", "watch"), "know what there is to run on", everywhere=True),
-    Permission("", "namespaces", ("get",), "see that the namespace is there"),
+    Permission("", "nodes", ("list", "watch"), "know what there is to run on", everywhere=True),
+    Permission("", "namespaces", ("get",), "check that the namespace is there"),
     Permission("batch", "jobs", ("create", "get", "list", "watch", "patch", "delete"), "start and end runs"),
-    Permission("", "pods", ("get", "list", "watch", "delete"), "see what becomes of them, and end them"),
-    Permission("", "pods/log", ("get",), "keep what they print"),
-    Permission("", "pods/exec", ("get", "create"), "open shells in them"),
-    Permission("", "services", ("create", "get", "list", "delete"), "let their ranks find each other"),
+    Permission("", "pods", ("list", "watch", "delete"), "see what becomes of runs, and free lost nodes"),
+    Permission("", "pods/log", ("get",), "keep what runs print"),
+    Permission("", "pods/exec", ("get", "create"), "open shells in runs, and end them by force"),
+    Permission("", "services", ("create", "get"), "let the ranks of a run find each other"),
+    Permission("", "secrets", ("create", "get"), "give runs parameters, secrets and their token"),
+    Permission("", "events", ("list", "watch"), "say why runs wait"),
     Permission(
-        "",
-        "secrets",
-        ("create", "get", "list", "patch", "delete"),
-        "give them parameters, secrets and their token",
+        "kueue.x-k8s.io", "workloads", ("get", "list", "watch"), "say why the queue holds runs", queue=True
     ),
-    Permission("", "events", ("list", "watch"), "say why they wait"),
-    Permission(
-        "kueue.x-k8s.io", "workloads", ("get", "list", "watch"), "mirror the queue of the cluster", queue=True
-    ),
+    Permission("kueue.x-k8s.io", "localqueues", ("get",), "check that the queue is there", queue=True),
 )
 
 
-def single(queue: bool) -> Iterator[tuple[Permission, str]]:
-    """Yield each permission with each of its verbs.
+def needed(*, queue: bool) -> tuple[Permission, ...]:
+    """Return the permissions of a platform.
 
     Args:
         queue: whether the cluster has a queue of its own.
     """
-    for permission in PERMISSIONS:
-        if queue or not permission.queue:
-            for verb in permission.verbs:
-                yield permission, verb
+    return tuple(permission for permission in PERMISSIONS if queue or not permission.queue)

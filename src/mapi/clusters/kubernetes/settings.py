@@ -42,3 +42,8 @@ class KubernetesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     ranks_share_nodes: bool = False
     shared_slots: int = 16
     rendezvous: Literal["name", "address"] = "name"
+
+    @property
+    def node_labels(self) -> str | None:
+        """The label selector of the nodes to use; None for all of them."""
+        return ",".join(f"{label}={value}" for label, value in self.node_selector.items()) or None

@@ -93,7 +93,7 @@ class PodShell:
             async with api.terminal(pod, CONTAINER, command) as connection:
                 self._opened.set_result(connection)
                 code = await self._listen(connection)
-        except (*NO_ANSWER, OSError, ExceptionGroup) as error:
+        except (*NO_ANSWER, ExceptionGroup) as error:
             if not self._opened.done():
                 self._opened.set_exception(explain(error))
         self._end(code)
@@ -121,7 +121,7 @@ class PodShell:
     async def _send(self, channel: int, data: bytes) -> None:
         try:
             await self._opened.result().send_bytes(bytes([channel]) + data)
-        except (*NO_ANSWER, OSError):  # it has ended; who reads is told
+        except NO_ANSWER:  # it has ended; who reads is told
             return
 
     def _end(self, code: int | None) -> None:

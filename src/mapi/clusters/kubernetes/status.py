@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,10 @@ _DISRUPTED = {
 }
 
 _OUT_OF_MEMORY = "killed (signal 9): out of memory, beyond the limit of its container or of its node"
+
+
+#: What the Job controller adds to the name of a Job for a pod: its index, and letters that make it unique.
+_TRY = re.compile(r'-\d+-[a-z0-9]{5}"')
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -101,6 +106,15 @@ def vanished(state: PodState, node_lost: bool) -> Ended:
     if node_lost:
         return Ended(now_ms(), None, f"node {state.node} was lost, and the rank with it", system=True)
     return Ended(now_ms(), None, "its pod was deleted before it could say how it ended", system=True)
+
+
+def without_tries(message: str) -> str:
+    """Call the pods of a message by the name of their Job: their own is another with each try to create one.
+
+    >>> without_tries('pods "llm-0-4f77dcc7-1-h22jk" is forbidden: exceeded quota')
+    'pods "llm-0-4f77dcc7" is forbidden: exceeded quota'
+    """
+    return _TRY.sub('"', message)
 
 
 def disrupted(pod: Json) -> str | None:
