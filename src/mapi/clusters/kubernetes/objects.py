@@ -130,7 +130,7 @@ def job(
             "completionMode": "Indexed",
             "completions": nodes,
             "parallelism": nodes,
-            "backoffLimit": 0,
+            "backoffLimitPerIndex": 0,  # what becomes of the other ranks is the platform's to say
             "template": {
                 "metadata": {"labels": labels},
                 "spec": _pod(launch, called, settings, gpu_resources),
