@@ -1,4 +1,4 @@
-"""What pods say, and what it means. The statuses are those that a Kubernetes of version 1.36 was seen to write."""
+"""What pods say, and what it means. The statuses are those that a Kubernetes 1.36 was seen to write."""
 
 from __future__ import annotations
 
