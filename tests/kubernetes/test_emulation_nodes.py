@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import wait_until
 from tests.kubernetes.api import JOBS, PODS, SECRETS, SERVICES, Api
 from tests.kubernetes.emulation.cluster import EmulatedCluster
+from tests.kubernetes.emulation.jobs import INDEX
 
 
 def test_a_pod_goes_through_its_states(any_api: Api) -> None:
@@ -207,6 +208,28 @@ def test_with_a_limit_for_each_index_the_others_go_on(any_api: Api) -> None:
     any_api.job("two", "[ $JOB_COMPLETION_INDEX = 1 ] && exit 7; sleep 0.2", backoffLimitPerIndex=0)
     failed = any_api.until(f"{JOBS}/two", _has("Failed"), "it has failed")
     assert (failed["status"]["completedIndexes"], failed["status"]["failedIndexes"]) == ("0", "1")
+
+
+def test_a_pod_that_is_deleted_has_failed_and_is_not_started_again(any_api: Api) -> None:
+    settings = {"backoffLimitPerIndex": 0, "pod": {"terminationGracePeriodSeconds": 1}}
+    any_api.job("two", "[ $JOB_COMPLETION_INDEX = 1 ] || exec sleep 1000", **settings)
+    any_api.until(f"{JOBS}/two", lambda job: job["status"].get("completedIndexes") == "1", "one is complete")
+    (pod,) = any_api.get(PODS, labelSelector=f"{INDEX}=0")["items"]
+    any_api.delete(f"{PODS}/{pod['metadata']['name']}")
+    failed = any_api.until(f"{JOBS}/two", _has("Failed"), "it has failed")
+    assert (failed["status"]["failed"], failed["status"]["failedIndexes"]) == (1, "0")
+    wait_until(lambda: len(any_api.get(PODS)["items"]) == 1, "the deleted one is gone")
+
+
+def test_suspending_a_job_fails_no_index(any_api: Api) -> None:
+    settings = {"backoffLimitPerIndex": 0, "pod": {"terminationGracePeriodSeconds": 1}}
+    any_api.job("two", "[ $JOB_COMPLETION_INDEX = 1 ] && exit 7; exec sleep 1000", **settings)
+    any_api.until(f"{JOBS}/two", lambda job: job["status"].get("failedIndexes") == "1", "one has failed")
+    any_api.patch(f"{JOBS}/two", {"spec": {"suspend": True}})
+    wait_until(lambda: len(any_api.get(PODS)["items"]) == 1, "the other is gone")
+    any_api.patch(f"{JOBS}/two", {"spec": {"suspend": False}})
+    job = any_api.until(f"{JOBS}/two", lambda job: job["status"].get("active"), "it runs again")
+    assert (job["status"]["failed"], job["status"]["failedIndexes"]) == (1, "1")
 
 
 def test_a_suspended_job_waits(any_api: Api) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_VENDOR_WORDS = frozenset({"nvidia", "tesla", "geforce", "quadro", "rtx", "gtx", "titan", "pro"})
+_VENDOR_WORDS = frozenset(
+    {"nvidia", "tesla", "geforce", "quadro", "rtx", "gtx", "titan", "pro", "amd", "instinct", "radeon"}
+)
 _QUALIFIERS = frozenset({"ti", "super", "ada", "blackwell"})
 
 

@@ -80,19 +80,24 @@ class JobController:
         self._end(job, status, verdict, live, pods)
 
     def _count(self, spec: Object, status: Object, pods: list[Object]) -> None:
-        """Count each ended pod once, and let go of it; one that is deleted before it ended has failed."""
+        """Count each pod that has ended, or is to be deleted, and let go of it; suspending fails nothing."""
         for pod in pods:
-            phase = pod["status"]["phase"]
+            ended = pod["status"]["phase"] in _ENDED
             held = FINALIZER in (pod["metadata"].get("finalizers") or [])
-            index = _index(pod)
-            if held and (phase in _ENDED or (_deleting(pod) and not pod["spec"].get("nodeName"))):
-                outcome = "succeeded" if phase == "Succeeded" else "failed"
-                status[outcome] = status.get(outcome, 0) + 1
-                if index is not None and outcome == "succeeded":
-                    status["completedIndexes"] = _ranges({*_indexes(status, "completedIndexes"), index})
-                elif index is not None and spec.get("backoffLimitPerIndex") == 0:
-                    status["failedIndexes"] = _ranges({*_indexes(status, "failedIndexes"), index})
-                self._registry.remove_finalizer(PODS, pod, FINALIZER)
+            if not held or not (ended or _deleting(pod)):
+                continue
+            if ended or not spec["suspend"]:
+                self._count_one(spec, status, pod)
+            self._registry.remove_finalizer(PODS, pod, FINALIZER)
+
+    def _count_one(self, spec: Object, status: Object, pod: Object) -> None:
+        outcome = "succeeded" if pod["status"]["phase"] == "Succeeded" else "failed"
+        status[outcome] = status.get(outcome, 0) + 1
+        index = _index(pod)
+        if index is not None and outcome == "succeeded":
+            status["completedIndexes"] = _ranges({*_indexes(status, "completedIndexes"), index})
+        elif index is not None and spec.get("backoffLimitPerIndex") == 0:
+            status["failedIndexes"] = _ranges({*_indexes(status, "failedIndexes"), index})
 
     def _create(self, job: Object, status: Object, live: list[Object]) -> list[Object]:
         """Create the pods that are missing."""

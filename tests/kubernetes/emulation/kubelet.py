@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from tests.kubernetes.emulation.recorder import Recorder
 from tests.kubernetes.emulation.registry import Registry
-from tests.kubernetes.emulation.resources import PODS, Object
+from tests.kubernetes.emulation.resources import PODS, ApiError, Object
 from tests.kubernetes.emulation.running_pod import RunningPod
 
 
@@ -62,6 +63,28 @@ class Kubelet:
         for running in self._pods.values():
             running.report()
         self.sync()
+
+    def reach(self) -> None:
+        """Answer the API server, which passes on requests for logs and shells.
+
+        Raises:
+            ApiError: there is no answer.
+        """
+        if self.silent:
+            where = f"{self.address}:10250"
+            message = f'Get "https://{where}": dial tcp {where}: connect: no route to host'
+            raise ApiError(500, "InternalError", message)
+
+    async def heard(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Pass on what it sends; while it is silent nothing comes, not even the end."""
+        async for data in stream:
+            await self._speaking()
+            yield data
+        await self._speaking()
+
+    async def _speaking(self) -> None:
+        while self.silent:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
     async def close(self) -> None:
         self.closed = True

@@ -187,6 +187,7 @@ class ApiServer:
             reason = state.get("waiting", {}).get("reason", "ContainerCreating")
             why = "trying and failing to pull image" if "ImagePull" in reason else reason
             raise bad_request(f'container "{container}" in pod "{target.name}" is waiting to start: {why}')
+        running.kubelet.reach()
         tail = query.get("tailLines")
         lines = running.logs[container].read(
             follow=is_true(query.get("follow")),
@@ -195,7 +196,8 @@ class ApiServer:
             timestamps=is_true(query.get("timestamps")),
         )
         most = self._faults.log_cuts.pop(0) if self._faults.log_cuts else None
-        return StreamingResponse(until_cut(lines, self.cut, most), media_type="text/plain")
+        heard = running.kubelet.heard(lines)
+        return StreamingResponse(until_cut(heard, self.cut, most), media_type="text/plain")
 
     async def _exec(self, websocket: WebSocket) -> None:
         try:
@@ -209,6 +211,7 @@ class ApiServer:
             running: RunningPod | None = self._nodes.running(pod)
             if running is None or container not in running.processes:
                 raise ApiError(500, "InternalError", f'container not found ("{container}")')
+            running.kubelet.reach()
         except ApiError as error:
             await websocket.send_denial_response(JSONResponse(error.status, error.code))
             return

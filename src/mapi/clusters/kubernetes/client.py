@@ -30,8 +30,6 @@ _PATIENCE = 10.0
 
 #: A watch is sent a bookmark about once a minute: when nothing comes for longer, its connection is dead.
 _WATCH_SILENCE = 75.0
-#: A log may be silent for hours: now and then it is asked for anew, lest its connection has died.
-_LOG_SILENCE = 300.0
 
 _PAGE = 500
 _GONE = 410
@@ -192,7 +190,7 @@ class Api:
     async def stream(
         self,
         path: str,
-        silence: float = _LOG_SILENCE,
+        silence: float,
         opened: Callable[[], None] = lambda: None,
         **query: Any,
     ) -> AsyncIterator[bytes]:

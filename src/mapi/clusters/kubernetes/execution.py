@@ -31,7 +31,7 @@ from mapi.clusters.kubernetes.logs import LogCopy
 from mapi.clusters.kubernetes.objects import Names, job, master_address, secrets, service
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.clusters.kubernetes.shell import PodShell
-from mapi.clusters.kubernetes.status import Ended, PodState, pod_state, vanished
+from mapi.clusters.kubernetes.status import Ended, PodState, pod_state, unasked, vanished
 from mapi.domain.run import ExecutionId, now_ms
 from mcli.models.mint_message import TerminalSize
 
@@ -166,7 +166,7 @@ class Execution:
             self._tell(RankStarted(self.identity, rank.number, state.started, state.node))
             self._copies.append(self._do(self._follow(rank, rank.pod)))
         if state.ended is not None:
-            self._over(rank, state.ended)
+            self._over(rank, state.ended if self.ending else unasked(state, state.ended))
         elif gone:
             self._vanished(rank, state)
         elif state.leaving:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from mapi.clusters.kubernetes.client import PODS, Api, KubernetesError, Refused, Unreachable, backoff
+from mapi.clusters.kubernetes.client import PODS, Api, KubernetesError, Refused, backoff
 from mapi.clusters.kubernetes.status import CONTAINER
 
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[.\d]*(Z|[+-]\d\d:\d\d) ")
@@ -28,6 +28,15 @@ _LAST_TRIES = 6
 
 #: How long to wait for word of the end of a container whose log has ended, in seconds.
 _END_IS_NEAR = 1.0
+
+#: A log may be silent for hours: now and then it is asked for anew, lest its connection has died.
+_LONG_SILENCE = 300.0
+#: How long a log may be silent when its container has ended; that of a lost node is so for ever. In seconds.
+_LAST_WORDS = 5.0
+#: And how long if it is asked for then: an API server gives up earlier on a node that does not answer.
+_NO_MORE = 60.0
+
+_REMOVED = "its pod was removed before all of it was read"
 
 
 class Unstamper:
@@ -76,6 +85,7 @@ class LogCopy:
         self._api = api
         self._log = log
         self._note = note
+        self._ended = False
         self.lost: str | None = None
 
     async def run(self, pod: str, over: asyncio.Event) -> None:
@@ -89,18 +99,22 @@ class LogCopy:
         while True:
             last = over.is_set()
             try:
-                await self._read(pod, follow=not last)
                 if last:
+                    await self._read(pod)
                     return
+                await self._read(pod, over)
                 pauses = backoff()
                 await _wait(over, _END_IS_NEAR)
                 continue
             except Refused as error:
-                if last and (error.code == 404 or tries == _LAST_TRIES):
-                    self.lost = None if error.code == 404 else str(error)
+                if last and error.code == 404:
+                    self.lost = None if self._ended else self.lost or _REMOVED
+                    return
+                if last and tries == _LAST_TRIES:
+                    self.lost = str(error)
                     return
                 tries += last
-            except (Unreachable, KubernetesError):
+            except (KubernetesError, TimeoutError):
                 pass
             except FileNotFoundError:  # the log's folder is gone: nobody wants it
                 return
@@ -108,7 +122,13 @@ class LogCopy:
                 self.lost = f"the log cannot be written: {error.strerror}"
             await _wait(over, next(pauses)) if not last else await asyncio.sleep(next(pauses))
 
-    async def _read(self, pod: str, *, follow: bool) -> None:
+    async def _read(self, pod: str, over: asyncio.Event | None = None) -> None:
+        """Copy what there is that the copy has not; with `over`, until the log ends, as it does then."""
+        follow = over is not None
+
+        def opened() -> None:
+            self._ended &= not follow
+
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(log).st_size
@@ -128,16 +148,20 @@ class LogCopy:
                     kept += fresh
                 _append(log, kept)
 
-            async for data in self._api.stream(
-                self._api.path(PODS, pod, "log"),
-                container=CONTAINER,
-                follow="true" if follow else None,
-                timestamps="true",
-                sinceTime=since,
-            ):
-                take(lines.feed(data))
+            async with _last_words(over) as heard:
+                async for data in self._api.stream(
+                    self._api.path(PODS, pod, "log"),
+                    _LONG_SILENCE if follow else _NO_MORE,
+                    opened,
+                    container=CONTAINER,
+                    follow="true" if follow else None,
+                    timestamps="true",
+                    sinceTime=since,
+                ):
+                    heard()
+                    take(lines.feed(data))
             take(lines.finish())
-            self.lost = None
+            self.lost, self._ended = None, True
         finally:
             os.close(log)
 
@@ -158,6 +182,32 @@ class LogCopy:
 def _append(log: int, data: bytes) -> None:
     while data:
         data = data[os.write(log, data) :]
+
+
+@asynccontextmanager
+async def _last_words(over: asyncio.Event | None) -> AsyncIterator[Callable[[], None]]:
+    """Give up what is silent for long after `over`; called by who hears something.
+
+    Raises:
+        TimeoutError: it was given up.
+    """
+    now = asyncio.get_running_loop().time
+
+    def heard() -> None:
+        if over is not None and over.is_set():
+            patience.reschedule(now() + _LAST_WORDS)
+
+    async def begin(over: asyncio.Event) -> None:
+        await over.wait()
+        heard()
+
+    async with asyncio.timeout(None) as patience:
+        beginning = None if over is None else asyncio.create_task(begin(over))
+        try:
+            yield heard
+        finally:
+            if beginning is not None:
+                beginning.cancel()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

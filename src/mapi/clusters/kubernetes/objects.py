@@ -130,7 +130,7 @@ def job(
             "completionMode": "Indexed",
             "completions": nodes,
             "parallelism": nodes,
-            "backoffLimit": 0,
+            "backoffLimitPerIndex": 0,  # what becomes of the other ranks is the platform's to say
             "template": {
                 "metadata": {"labels": labels},
                 "spec": _pod(launch, called, settings, gpu_resources),
@@ -226,7 +226,6 @@ def files(launch: Launch) -> tuple[File, ...]:
 def _pod(
     launch: Launch, called: Names, settings: KubernetesSettings, gpu_resources: Mapping[str, str]
 ) -> Json:
-    gpus = launch.allocation.gpus_per_node
     resource = gpu_resources.get(launch.placement[0], "nvidia.com/gpu") if launch.placement else ""
     mounts, volumes = _volumes(launch, called)
     pull_secrets = [called.pull_secret(number) for number, _ in enumerate(_registries(launch))]
@@ -250,7 +249,7 @@ def _pod(
         "enableServiceLinks": False,
         "subdomain": called.service,
         "nodeSelector": dict(settings.node_selector),
-        "tolerations": _tolerations(settings.tolerations, resource if gpus else ""),
+        "tolerations": _tolerations(settings.tolerations, _gpus_there(launch, resource, gpu_resources)),
         "affinity": _affinity(launch, called),
         "imagePullSecrets": [{"name": name} for name in (*pull_secrets, *settings.image_pull_secrets)],
         "containers": [container],
@@ -309,8 +308,14 @@ def _affinity(launch: Launch, called: Names) -> Json:
     return pinned
 
 
-def _tolerations(given: Iterable[Toleration], gpu_resource: str) -> list[Json]:
-    accepted = [*given, *(gpu_tolerations(gpu_resource) if gpu_resource else ())]
+def _gpus_there(launch: Launch, asked: str, gpu_resources: Mapping[str, str]) -> list[str]:
+    """The resources that the GPUs of its nodes are: also a run without GPUs may be placed beside them."""
+    there = [gpu_resources[node] for node in launch.placement if node in gpu_resources]
+    return list(dict.fromkeys([*there, *([asked] if launch.allocation.gpus_per_node else [])]))
+
+
+def _tolerations(given: Iterable[Toleration], gpu_resources: Iterable[str]) -> list[Json]:
+    accepted = [*given, *(each for resource in gpu_resources for each in gpu_tolerations(resource))]
     patience = [
         {
             "key": f"node.kubernetes.io/{trouble}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from datetime import datetime
 from typing import Any
 
@@ -18,13 +19,21 @@ CONTAINER = "main"
 
 #: Why a container waits when its image cannot be had.
 _NO_IMAGE = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
 )
 
 #: Why a container waits when something else is wrong, which may pass.
 _TROUBLE = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
-#: Why a pod ended by no doing of its own, where its condition DisruptionTarget does not say so.
+#: Why a pod ended by no doing of its own: reasons of its status, and of its condition DisruptionTarget.
 _DISRUPTED = {
     "Evicted": "evicted from its node",
     "NodeLost": "its node was lost",
@@ -32,14 +41,18 @@ _DISRUPTED = {
     "Shutdown": "its node was shut down",
     "Terminated": "its node was shut down",
     "Preempting": "its node needed the room",
-    "UnexpectedAdmissionError": "its node did not take it",
-    "NodeAffinity": "its node did not take it",
-    "OutOfcpu": "its node did not take it",
-    "OutOfmemory": "its node did not take it",
-    "OutOfpods": "its node did not take it",
+    "PreemptionByScheduler": "a pod of higher priority needed the room",
+    "EvictionByEvictionAPI": "evicted",
+    "DeletionByTaintManager": "its node was lost, or is to be left",
+    "DeletionByPodGC": "its node is gone",
+    "TerminationByKubelet": "ended by its node",
 }
 
-_OUT_OF_MEMORY = "killed (signal 9): out of memory, beyond the limit of its container or of its node"
+#: Why a container has ended whose command never ran.
+_NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
+
+_OUT_OF_MEMORY = "out of memory, beyond the limit of its container or of its node"
+_DELETED = "its pod was deleted"
 
 
 #: What the Job controller adds to the name of a Job for a pod: its index, and letters that make it unique.
@@ -96,6 +109,13 @@ def rank_of(pod: Json) -> int:
     return int(pod["metadata"]["annotations"][INDEX])
 
 
+def unasked(state: PodState, ended: Ended) -> Ended:
+    """How a rank ended that the platform has not asked to end: if its pod was deleted, that was why."""
+    if not state.leaving or not ended.code or ended.system:
+        return ended
+    return msgspec.structs.replace(ended, reason=_DELETED, system=True)
+
+
 def vanished(state: PodState, node_lost: bool) -> Ended:
     """How a rank ended whose pod is gone without saying.
 
@@ -105,7 +125,7 @@ def vanished(state: PodState, node_lost: bool) -> Ended:
     """
     if node_lost:
         return Ended(now_ms(), None, f"node {state.node} was lost, and the rank with it", system=True)
-    return Ended(now_ms(), None, "its pod was deleted before it could say how it ended", system=True)
+    return Ended(now_ms(), None, f"{_DELETED} before it could say how it ended", system=True)
 
 
 def without_tries(message: str) -> str:
@@ -117,14 +137,13 @@ def without_tries(message: str) -> str:
     return _TRY.sub('"', message)
 
 
-def disrupted(pod: Json) -> str | None:
-    """Why a pod is ending by no doing of its own; None if it is not."""
-    status = pod.get("status", {})
-    for each in status.get("conditions", ()):
-        if each["type"] == "DisruptionTarget" and each["status"] == "True":
-            return _said(_DISRUPTED.get(each.get("reason", ""), "its pod was evicted"), each.get("message"))
+def disrupted(status: Json) -> str | None:
+    """Why a pod with this status is ending by no doing of its own; None if it is not."""
     if status.get("reason") in _DISRUPTED:
         return _said(_DISRUPTED[status["reason"]], status.get("message"))
+    for each in status.get("conditions", ()):
+        if each["type"] == "DisruptionTarget" and each["status"] == "True":
+            return _said(_DISRUPTED.get(each.get("reason", ""), "evicted"), each.get("message"))
     return None
 
 
@@ -140,31 +159,36 @@ def _unscheduled(status: Json) -> tuple[str, str] | None:
 
 def _ended(status: Json, over: Json) -> Ended | None:
     if over:
-        code = over["exitCode"]
-        at = _ms(over.get("finishedAt")) or now_ms()
-        disruption = disrupted({"status": status})
-        if disruption is not None and code:
-            return Ended(at, code, disruption, system=True)
-        if over.get("reason") == "OOMKilled":
-            return Ended(at, code, _OUT_OF_MEMORY)
-        if not _ran(over):
-            return Ended(at, code, f"its command could not be started: {over.get('message', '')}".strip())
-        return Ended(at, code, exit_reason(code, code - 128 if code > 128 else None))
+        return _container_ended(status, over)
     if status.get("phase") == "Failed":
-        reason = disrupted({"status": status}) or _said(
-            f"its pod failed ({status.get('reason', 'Unknown')})", status.get("message")
-        )
-        return Ended(now_ms(), None, reason, system=True)
+        failed = f"its pod failed ({status.get('reason', 'Unknown')})"
+        return Ended(now_ms(), None, disrupted(status) or _said(failed, status.get("message")), system=True)
     return None
+
+
+def _container_ended(status: Json, over: Json) -> Ended:
+    code, why, words = over["exitCode"], over.get("reason"), over.get("message")
+    at = _ms(over.get("finishedAt")) or now_ms()
+    disruption = disrupted(status)
+    if why == "ContainerStatusUnknown":  # its code is made up
+        unknown = _said("how it ended is not known", words)
+        return Ended(at, None, disruption or unknown, system=True)
+    if code and disruption is not None:
+        return Ended(at, code, disruption, system=True)
+    if why in _NEVER_RAN:
+        return Ended(at, code, _said("its command could not be started", words))
+    reason = exit_reason(code, code - 128 if 128 < code <= 128 + signal.SIGRTMAX else None)
+    if code and why == "OOMKilled":
+        killed = "killed (signal 9)" if code == 128 + signal.SIGKILL else reason
+        return Ended(at, code, f"{killed}: {_OUT_OF_MEMORY}")
+    if code and status.get("reason") == "DeadlineExceeded":
+        return Ended(at, code, _said("ended by a deadline of the cluster", status.get("message")))
+    return Ended(at, code, reason)
 
 
 def _ran(over: Json) -> bool:
     """Whether a container that has ended ever ran its command."""
-    return bool(over) and over.get("reason") not in (
-        "StartError",
-        "ContainerCannotRun",
-        "ContainerStatusUnknown",
-    )
+    return bool(over) and over.get("reason") not in (*_NEVER_RAN, "ContainerStatusUnknown")
 
 
 def _said(what: str, message: str | None) -> str:
