@@ -11,8 +11,7 @@ import yaml
 from mapi.clusters.kubernetes.permissions import PERMISSIONS
 from mapi.config import KubernetesCluster, load
 
-ROOT = Path(__file__).parents[2]
-DIRECTORY = ROOT / "deploy/kubernetes"
+DIRECTORY = Path(__file__).parents[2] / "deploy/kubernetes"
 Json = dict[str, Any]
 
 
@@ -48,16 +47,6 @@ def test_the_roles_grant_what_is_needed_and_no_more(role: str, everywhere: bool)
         for verb in permission.verbs
     }
     assert granted == needed
-
-
-def test_the_documentation_has_the_same_table() -> None:
-    _, _, section = (ROOT / "docs/kubernetes.md").read_text().partition("\n## Permissions\n")
-    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|")]
-    where = {(True, False): " (of the cluster)", (False, True): " (with a queue)", (False, False): ""}
-    assert rows[2:] == [
-        f"| `{each}`{where[each.everywhere, each.queue]} | {', '.join(each.verbs)} | {each.purpose} |"
-        for each in PERMISSIONS
-    ]
 
 
 @pytest.mark.parametrize("kind", ["RoleBinding", "ClusterRoleBinding"])
