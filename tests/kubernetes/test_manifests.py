@@ -80,7 +80,7 @@ def test_the_service_and_the_deployment_select_its_pods() -> None:
         assert container[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
 
 
-def test_volumes_are_there_and_the_arguments_point_into_them() -> None:
+def test_volumes_are_there_and_the_environment_points_into_them() -> None:
     spec = the("Deployment")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
@@ -90,8 +90,9 @@ def test_volumes_are_there_and_the_arguments_point_into_them() -> None:
     assert ("PersistentVolumeClaim", "mapi", claim) in ALL
     file = the("ConfigMap")["data"]
     assert volumes["config"]["configMap"]["name"] == the("ConfigMap")["metadata"]["name"]
-    assert f"--config={paths['config']}/{next(iter(file))}" in container["args"]
-    assert any(argument.startswith(f"--home={paths['home']}/") for argument in container["args"])
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert environment["MAPI_CONFIG"] == f"{paths['config']}/{next(iter(file))}"
+    assert environment["MAPI_HOME"].startswith(f"{paths['home']}/")
 
 
 def test_the_server_understands_its_configuration_and_no_service_gets_in_between(tmp_path: Path) -> None:
