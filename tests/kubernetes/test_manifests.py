@@ -11,8 +11,7 @@ import yaml
 from mapi.clusters.kubernetes.permissions import PERMISSIONS
 from mapi.config import KubernetesCluster, load
 
-ROOT = Path(__file__).parents[2]
-DIRECTORY = ROOT / "deploy/kubernetes"
+DIRECTORY = Path(__file__).parents[2] / "deploy/kubernetes"
 Json = dict[str, Any]
 
 
@@ -50,16 +49,6 @@ def test_the_roles_grant_what_is_needed_and_no_more(role: str, everywhere: bool)
     assert granted == needed
 
 
-def test_the_documentation_has_the_same_table() -> None:
-    _, _, section = (ROOT / "docs/kubernetes.md").read_text().partition("\n## Permissions\n")
-    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|")]
-    where = {(True, False): " (of the cluster)", (False, True): " (with a queue)", (False, False): ""}
-    assert rows[2:] == [
-        f"| `{each}`{where[each.everywhere, each.queue]} | {', '.join(each.verbs)} | {each.purpose} |"
-        for each in PERMISSIONS
-    ]
-
-
 @pytest.mark.parametrize("kind", ["RoleBinding", "ClusterRoleBinding"])
 def test_the_roles_are_bound_to_the_account_that_the_server_has(kind: str) -> None:
     binding = the(kind)
@@ -91,7 +80,7 @@ def test_the_service_and_the_deployment_select_its_pods() -> None:
         assert container[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
 
 
-def test_volumes_are_there_and_the_arguments_point_into_them() -> None:
+def test_volumes_are_there_and_the_environment_points_into_them() -> None:
     spec = the("Deployment")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
@@ -101,8 +90,9 @@ def test_volumes_are_there_and_the_arguments_point_into_them() -> None:
     assert ("PersistentVolumeClaim", "mapi", claim) in ALL
     file = the("ConfigMap")["data"]
     assert volumes["config"]["configMap"]["name"] == the("ConfigMap")["metadata"]["name"]
-    assert f"--config={paths['config']}/{next(iter(file))}" in container["args"]
-    assert any(argument.startswith(f"--home={paths['home']}/") for argument in container["args"])
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert environment["MAPI_CONFIG"] == f"{paths['config']}/{next(iter(file))}"
+    assert environment["MAPI_HOME"].startswith(f"{paths['home']}/")
 
 
 def test_the_server_understands_its_configuration_and_no_service_gets_in_between(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from mapi.clusters.kubernetes.check import check
 from mapi.clusters.kubernetes.permissions import needed
 from mapi.clusters.kubernetes.settings import KubernetesSettings
+from mapi.domain.errors import Conflict
 from mcli.models.mint_message import TerminalSize
 from tests.clusters.suite import Stage, play, until
 from tests.kubernetes.emulation.cluster import EmulatedCluster
@@ -51,3 +54,17 @@ def test_what_is_asked_of_a_cluster_is_what_has_to_be_allowed(
     play(lambda: stage_in(tmp_path / "home", settings), scene)
     allowed = {(each.resource, verb) for each in needed(queue=False) for verb in each.verbs}
     assert {(resource, verb) for verb, resource in emulated.requests} == allowed
+
+
+def test_a_shell_that_is_not_allowed_says_what_is_missing(
+    emulated: EmulatedCluster, kubeconfig: str, tmp_path: Path
+) -> None:
+    async def scene(stage: Stage) -> None:
+        launch = await stage.launch("sleep 1000")
+        await stage.started(launch)
+        emulated.faults.deny("create", "pods/exec")
+        with pytest.raises(Conflict, match="get and create of pods/exec are not both allowed"):
+            await stage.cluster.shell(launch.execution, 0, command="true", size=TerminalSize())
+
+    settings = KubernetesSettings(kubeconfig=kubeconfig, default_image="sh:1")
+    play(lambda: stage_in(tmp_path / "home", settings), scene)

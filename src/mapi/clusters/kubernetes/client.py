@@ -239,7 +239,9 @@ def explain(error: BaseException) -> KubernetesError:
     if isinstance(error, BaseExceptionGroup):
         return explain(error.exceptions[0])
     if isinstance(error, WebSocketUpgradeError):
-        return Refused(error.response.status_code, f"no terminal: HTTP {error.response.status_code}")
+        code = error.response.status_code  # its words are not read by then
+        why = "get and create of pods/exec are not both allowed" if code == 403 else f"HTTP {code}"
+        return Refused(code, f"no terminal: {why}")
     if isinstance(error, httpx2.TimeoutException):
         return Unreachable("the API server does not answer")
     while error.__cause__ or error.__context__:  # what is around it says less
