@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from mapi.clusters.kubernetes.objects import OWNER, PLATFORM, RESUMPTION, RUN, RUN_NAME
+from mapi.clusters.kubernetes.names import OWNER, PLATFORM, RESUMPTION, RUN, RUN_NAME
 from mapi.clusters.kubernetes.permissions import PERMISSIONS
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 

@@ -47,8 +47,8 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
 
 
 def test_a_node_without_gpus() -> None:
-    found, resource = node_of(node(room={"cpu": "3920m", "memory": "16393244Ki", "nvidia.com/gpu": "0"}), ())
-    assert (found.instance, found.gpu_type, found.gpus, resource) == ("cpu", None, 0, None)
+    found = node_of(node(room={"cpu": "3920m", "memory": "16393244Ki", "nvidia.com/gpu": "0"}), ())
+    assert (found.instance, found.gpu_type, found.gpus) == ("cpu", None, 0)
     assert (found.cpus, found.memory) == (3, 16393244 * 1024)
     assert found.alive and found.schedulable
 
@@ -67,13 +67,13 @@ def test_a_node_without_gpus() -> None:
     ],
 )
 def test_gpus_are_called_by_their_product(resource: str, label: str, product: str, type_: str) -> None:
-    found, said = node_of(node(labels={label: product}, room={resource: "8"}), ())
-    assert (found.gpu_type, found.gpus, found.instance, said) == (type_, 8, f"{type_}.8", resource)
+    found = node_of(node(labels={label: product}, room={resource: "8"}), ())
+    assert (found.gpu_type, found.gpus, found.instance) == (type_, 8, f"{type_}.8")
 
 
 def test_the_products_own_label_counts_more_than_the_clouds() -> None:
     labels = {**A100, "cloud.google.com/gke-accelerator": "nvidia-tesla-a100"}
-    assert node_of(node(labels=labels, room={"nvidia.com/gpu": "1"}), ())[0].gpu_type == "a100_80gb"
+    assert node_of(node(labels=labels, room={"nvidia.com/gpu": "1"}), ()).gpu_type == "a100_80gb"
 
 
 OWN = {"key": "team", "value": "ml", "effect": "NoSchedule"}
@@ -101,46 +101,45 @@ def test_taints_keep_runs_away_unless_they_are_tolerated(
     taint: Json, toleration: Toleration | None, schedulable: bool
 ) -> None:
     tolerations = [toleration] if toleration else []
-    assert node_of(node(taints=[taint]), tolerations)[0].schedulable is schedulable
+    assert node_of(node(taints=[taint]), tolerations).schedulable is schedulable
 
 
 def test_every_taint_has_to_be_tolerated() -> None:
     taints = [OWN, {"key": "other", "effect": "NoSchedule"}]
-    assert not node_of(node(taints=taints), [Toleration(key="team", operator="Exists")])[0].schedulable
+    assert not node_of(node(taints=taints), [Toleration(key="team", operator="Exists")]).schedulable
 
 
 def test_the_taint_of_gpus_is_tolerated_where_they_are() -> None:
-    assert node_of(node(labels=A100, room={"nvidia.com/gpu": "8"}, taints=[GPU]), ())[0].schedulable
+    assert node_of(node(labels=A100, room={"nvidia.com/gpu": "8"}, taints=[GPU]), ()).schedulable
 
 
 def test_a_cordoned_node_is_alive_and_takes_nothing() -> None:
-    found, _ = node_of(node(unschedulable=True), [Toleration(operator="Exists")])
+    found = node_of(node(unschedulable=True), [Toleration(operator="Exists")])
     assert (found.alive, found.schedulable) == (True, False)
 
 
 @pytest.mark.parametrize("status", ["False", "Unknown"])
 def test_a_node_that_is_not_ready_is_not_alive(status: str) -> None:
-    assert not node_of(node(ready={"type": "Ready", "status": status}), ())[0].alive
+    assert not node_of(node(ready={"type": "Ready", "status": status}), ()).alive
 
 
 def test_nor_is_one_that_has_never_said_so() -> None:
-    found, _ = node_of({"metadata": {"name": "new"}}, ())
+    found = node_of({"metadata": {"name": "new"}}, ())
     assert (found.alive, found.cpus, found.memory, found.gpus) == (False, 0, 0, 0)
 
 
 def test_a_cluster_that_cannot_be_reached_has_no_node_that_is_alive() -> None:
-    found, _ = inventory([node("a"), node("b")], KubernetesSettings(), lost=True)
+    found = inventory([node("a"), node("b")], KubernetesSettings(), lost=True)
     assert [(each.name, each.alive) for each in found.nodes] == [("a", False), ("b", False)]
 
 
-def test_the_inventory_has_all_nodes_by_name_and_the_resource_of_each() -> None:
+def test_the_inventory_has_all_nodes_by_name() -> None:
     nodes = [
         node("c", labels=A100, room={"nvidia.com/gpu": "8"}),
         node("a"),
         node("b", room={"amd.com/gpu": "4"}),
     ]
     settings = KubernetesSettings(ranks_share_nodes=True, shared_slots=3)
-    found, resources = inventory(nodes, settings)
+    found = inventory(nodes, settings)
     assert [each.name for each in found.nodes] == ["a", "b", "c"]
-    assert resources == {"b": "amd.com/gpu", "c": "nvidia.com/gpu"}
     assert (found.ranks_share_nodes, found.shared_slots) == (True, 3)

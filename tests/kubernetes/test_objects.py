@@ -11,7 +11,8 @@ import pytest
 
 from mapi.clusters.base import Launch
 from mapi.clusters.kubernetes import objects
-from mapi.clusters.kubernetes.objects import Names, execution_of, label_value, names
+from mapi.clusters.kubernetes.names import Names, execution_of, label_value, names
+from mapi.clusters.kubernetes.place import Place
 from mapi.clusters.kubernetes.settings import KubernetesSettings, Toleration
 from mapi.clusters.kubernetes.status import INDEX
 from mapi.domain.access import Access, Endpoints
@@ -56,7 +57,8 @@ def called(what: Launch) -> Names:
 def job_of(
     what: Launch, settings: KubernetesSettings = SETTINGS, resources: dict[str, str] | None = None
 ) -> Json:
-    return objects.job(what, called(what), settings, resources or {})
+    nodes = tuple(dict.fromkeys(filter(None, what.placement)))
+    return objects.job(what, called(what), settings, Place(nodes, tuple((resources or {}).values())))
 
 
 def pod_of(
@@ -75,8 +77,8 @@ def secrets_of(what: Launch, address: str = "10.0.0.1") -> list[Json]:
 
 @pytest.mark.parametrize(
     "run_name",
-    ["hello-abc123", "UPPER_case.and dots", "日本語", "", "-", "9lives", "a" * 200, "..", "$(rm -rf /)", "a\n",
-     "x" * 37 + "--y", "İstanbul"],
+    ["hello-abc123", "UPPER_case.and dots", "日本語", "", "-", "9lives", "a" * 200, "..", "$(rm -rf /)",
+     "a\n", "x" * 37 + "--y", "İstanbul"],
 )  # fmt: skip
 def test_names_are_legal_whatever_a_run_is_called(run_name: str) -> None:
     what = launch(2, run_name=run_name, execution=ExecutionId("a-run", 1234), owner="me@example.org")

@@ -150,12 +150,16 @@ class Evicted(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something worth an event in the run's history, which changes no status."""
+    """Something worth an event in the run's history, which changes no status.
+
+    `reason`: what the reason of its status becomes, where it becomes another.
+    """
 
     execution: ExecutionId
     at: int
     type: str
     message: str
+    reason: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 Report = RankStarted | RankExited | LaunchFailed | Queued | Admitted | Evicted | Notice

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from mapi.clusters.base import (
@@ -304,8 +305,13 @@ class Dispatcher:
                 if run.latest.ending is None:
                     self._end(run, RunStatus.TERMINATING, "preemption", report.reason)
             case Notice():
-                noted, event = lifecycle.note(run, type=report.type, at=report.at, message=report.message)
-                self._book.put(noted, [event])
+                self._noticed(run, report)
+
+    def _noticed(self, run: Run, report: Notice) -> None:
+        run, event = lifecycle.note(run, type=report.type, at=report.at, message=report.message)
+        if report.reason is not UNSET and run.latest.ending is None:
+            run = lifecycle.with_latest(run, reason=report.reason)
+        self._book.put(run, [event])
 
     def _admitted(self, run: Run) -> None:
         if run.status in lifecycle.WAITING:

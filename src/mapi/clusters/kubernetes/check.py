@@ -13,6 +13,7 @@ from mapi.clusters.findings import Finding
 from mapi.clusters.kubernetes.client import JOBS, NODES, Api, Json, KubernetesError, Refused, backoff
 from mapi.clusters.kubernetes.inventory import is_ready, node_of, repelling
 from mapi.clusters.kubernetes.permissions import Permission, needed
+from mapi.clusters.kubernetes.queue import GROUP
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 _OLDEST = (1, 29)
 
 _REVIEW = "authorization.k8s.io/v1"
-_KUEUE = "/apis/kueue.x-k8s.io"
 
 #: A Job as small as one can be, which is never really created.
 _TRIAL = {
@@ -163,7 +163,7 @@ def _nodes(listed: tuple[list[Json], str], settings: KubernetesSettings) -> list
     items, _ = listed
     found = []
     for item in sorted(items, key=lambda item: str(item["metadata"]["name"])):
-        node, _ = node_of(item, settings.tolerations)
+        node = node_of(item, settings.tolerations)
         gpus = f"{node.gpus} of type {node.gpu_type}" if node.gpus else "none"
         text = f"{node.cpus} CPUs, {node.memory / 2**30:.0f} GiB of memory, GPUs: {gpus}"
         closed = _why_closed(item, settings)
@@ -198,11 +198,11 @@ async def _trial(api: Api) -> tuple[bool, str]:
 
 async def _queue(api: Api, name: str) -> tuple[bool, str]:
     try:
-        version = (await api.request("GET", _KUEUE))["preferredVersion"]["groupVersion"]
+        version = await api.version_of(GROUP)
     except Refused as error:
         if error.code != 404:
             raise
-        return False, "the cluster has no Kueue: its API kueue.x-k8s.io is not there"
+        return False, f"the cluster has no Kueue: its API {GROUP} is not there"
     try:
         queue = await api.request("GET", f"/apis/{version}/namespaces/{api.namespace}/localqueues/{name}")
     except Refused as error:

@@ -17,6 +17,7 @@ import msgspec
 from httpx2.websockets import AsyncWebSocketSession, HTTPXWSException, WebSocketUpgradeError
 from lightkube.core.exceptions import ConfigError
 
+from mapi.clusters.kubernetes import queue as kueue
 from mapi.clusters.kubernetes.kubeconfig import connection
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 
@@ -24,7 +25,11 @@ from mapi.clusters.kubernetes.settings import KubernetesSettings
 Json = dict[str, Any]
 
 NODES, PODS, JOBS, SERVICES, SECRETS, EVENTS = "nodes", "pods", "jobs", "services", "secrets", "events"
+WORKLOADS = "workloads"
 _ROOTS = {JOBS: "/apis/batch/v1"}
+
+#: Groups of resources that are no part of Kubernetes itself, in whatever version they are installed.
+_INSTALLED = {WORKLOADS: kueue.GROUP}
 
 _PATIENCE = 10.0
 
@@ -70,6 +75,7 @@ class Api:
     def __init__(self, http: httpx2.AsyncClient, namespace: str) -> None:
         self.namespace = namespace
         self._http = http
+        self._roots = dict(_ROOTS)
 
     @classmethod
     def connect(cls, settings: KubernetesSettings) -> Self:
@@ -94,7 +100,7 @@ class Api:
     def path(self, resource: str, name: str = "", subresource: str = "") -> str:
         """Return where a resource of the namespace is, or one object of it."""
         place = "" if resource == NODES else f"/namespaces/{self.namespace}"
-        parts = [f"{_ROOTS.get(resource, '/api/v1')}{place}/{resource}", name, subresource]
+        parts = [f"{self._roots.get(resource, '/api/v1')}{place}/{resource}", name, subresource]
         return "/".join(part for part in parts if part)
 
     async def request(self, method: str, path: str, body: Json | None = None, **query: Any) -> Json:
@@ -152,6 +158,8 @@ class Api:
 
     async def list(self, resource: str, **query: Any) -> tuple[list[Json], str]:
         """Return all objects that fit, and the version from which to watch them."""
+        if resource in _INSTALLED:
+            self._roots[resource] = f"/apis/{await self.version_of(_INSTALLED[resource])}"
         items: list[Json] = []
         more = None
         while True:
@@ -160,6 +168,14 @@ class Api:
             more = page["metadata"].get("continue")
             if not more:
                 return items, page["metadata"]["resourceVersion"]
+
+    async def version_of(self, group: str) -> str:
+        """Return the version in which a group of resources is there, with its group.
+
+        Raises:
+            Refused: with code 404, it is not there.
+        """
+        return str((await self.request("GET", f"/apis/{group}"))["preferredVersion"]["groupVersion"])
 
     async def watch(
         self, resource: str, version: str, opened: Callable[[], None], **query: Any

@@ -9,8 +9,6 @@ the status they have, and what is asked meanwhile is done when it is back.
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,33 +19,33 @@ from msgspec.structs import replace
 
 from mapi.clusters.base import Inventory, Launch, LaunchFailed, Report
 from mapi.clusters.kubernetes.check import warn
-from mapi.clusters.kubernetes.client import EVENTS, JOBS, NODES, PODS, Api, Json, KubernetesError
+from mapi.clusters.kubernetes.client import (
+    EVENTS,
+    JOBS,
+    PODS,
+    WORKLOADS,
+    Api,
+    Json,
+    KubernetesError,
+)
+from mapi.clusters.kubernetes.events import telling
 from mapi.clusters.kubernetes.execution import Execution
-from mapi.clusters.kubernetes.inventory import inventory, is_ready
-from mapi.clusters.kubernetes.objects import PLATFORM, execution_of, names
+from mapi.clusters.kubernetes.home import Home
+from mapi.clusters.kubernetes.names import PLATFORM, execution_of, names
+from mapi.clusters.kubernetes.nodes import Nodes
+from mapi.clusters.kubernetes.queue import job_of, waiting_for
+from mapi.clusters.kubernetes.rank import Site
+from mapi.clusters.kubernetes.reachability import Reachability
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.clusters.kubernetes.shell import PodShell
-from mapi.clusters.kubernetes.status import without_tries
 from mapi.clusters.kubernetes.watch import Watch
 from mapi.domain.access import Endpoints
 from mapi.domain.errors import Conflict
 from mapi.domain.run import ExecutionId, now_ms
 from mcli.models.mint_message import TerminalSize
 
-log = logging.getLogger(__name__)
-
 #: How long `open` waits until it is known what there is, in seconds.
 _FIRST_LOOK = 5.0
-
-#: How long it may take to reach the API server again before runs are told, in seconds.
-_PATIENCE = 3.0
-
-#: Events of a Job or a pod that tell why nothing comes of it, or what takes so long.
-_TELLING = {
-    "FailedCreate": "POD_REFUSED",
-    "FailedMount": "CONTAINER_WAITS",
-    "Pulling": "PULLING_IMAGE",
-}
 
 
 class KubernetesCluster:
@@ -63,43 +61,45 @@ class KubernetesCluster:
         log_path: Callable[[ExecutionId, int], Path],
     ) -> None:
         self.name = name
-        self._home = home
+        self._home = Home(home)
         self._settings = settings
         self._log_path = log_path
         self._api = Api.connect(settings)
-        self._inventory, self._gpu_resources = inventory((), settings)
         self._executions: dict[ExecutionId, Execution] = {}
-        self._silent: str | None = None
-        self._troubles: dict[str, KubernetesError] = {}
-        self._recounting = False
+        self._reachability = Reachability(name, self._reached)
         self._running: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._platform = _identity(home)
+        self._platform = self._home.identity()
         mine = {"labelSelector": f"{PLATFORM}={self._platform}"}
-        self._nodes = Watch(
-            self._api, NODES, self._node_changed, self._heard, labelSelector=settings.node_labels
-        )
-        self._jobs = Watch(self._api, JOBS, self._job_changed, self._heard, **mine)
-        self._pods = Watch(self._api, PODS, self._pod_changed, self._heard, **mine)
-        self._events = Watch(self._api, EVENTS, self._event_seen, lambda _, __: None)
+        heard = self._reachability.heard
+        self._nodes = Nodes(self._api, settings, self._recount, heard)
+        self._jobs = Watch(self._api, JOBS, self._job_changed, heard, **mine)
+        self._pods = Watch(self._api, PODS, self._pod_changed, heard, **mine)
+        self._events = Watch(self._api, EVENTS, self._event_seen)
+        self._workloads = Watch(self._api, WORKLOADS, self._workload_changed, self._queue_heard)
 
     @property
     def inventory(self) -> Inventory:
         """What there is now."""
-        return self._inventory
+        return self._nodes.inventory
 
     async def open(self, report: Callable[[Report], None], changed: Callable[[], None]) -> None:
         """Begin to watch, and wait a moment to know what there is."""
         self._report = report
         self._changed = changed
         self._opened = datetime.now(UTC).replace(microsecond=0)  # events have whole seconds
-        watches = (self._nodes, self._jobs, self._pods, self._events)
+        self._site = Site(
+            self._api, self._settings.queue, report, self._log_path, self._home.note, self._nodes.is_lost
+        )
+        watches = [self._nodes.watch, self._jobs, self._pods, self._events]
+        if self._settings.queue:
+            watches.append(self._workloads)
         self._running = [asyncio.create_task(watch.run()) for watch in watches]
         self._do(warn(self._api, self.name, queue=bool(self._settings.queue)))
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_LOOK):
                 await self._synced()
-                await self._nodes.synced.wait()
+                await self._nodes.watch.synced.wait()
         self._recount()
 
     async def launch(self, launch: Launch) -> None:
@@ -115,7 +115,9 @@ class KubernetesCluster:
             launch = replace(launch, access=there)
         called = names(self._platform, launch)
         execution = self._watch(launch.execution, launch.allocation.nodes, called.job)
-        execution.create(launch, called, self._settings, self._gpu_resources)
+        execution.create(launch, called, self._settings, self._nodes.place(launch))
+        if self._reachability.silent is not None:
+            self._say_silent(execution, self._reachability.silent)
         await self._show(execution, created=True)
 
     async def adopt(self, launch: Launch) -> None:
@@ -123,13 +125,13 @@ class KubernetesCluster:
         if launch.execution in self._executions:
             return
         called = names(self._platform, launch)
-        execution = self._watch(launch.execution, launch.allocation.nodes, called.job)
+        execution = self._watch(launch.execution, launch.allocation.nodes, called.job, admitted=True)
         await self._show(execution, created=False)
 
     async def end(self, execution: ExecutionId, *, force: bool = False) -> None:
-        """Ask for it; a queue of the cluster's own suspends Jobs itself, so there they are deleted."""
+        """Ask for it."""
         if execution in self._executions:
-            self._executions[execution].end(force=force, by_deletion=bool(self._settings.queue))
+            self._executions[execution].end(force=force)
 
     async def shell(
         self, execution: ExecutionId, rank: int, *, command: str | None, size: TerminalSize
@@ -180,18 +182,16 @@ class KubernetesCluster:
 
     # Executions
 
-    def _watch(self, identity: ExecutionId, ranks: int, job_name: str, *, owned: bool = True) -> Execution:
-        execution = Execution(
-            self._api,
-            identity,
-            ranks,
-            job_name,
-            report=self._report,
-            log_file=self._log_path,
-            note_file=self._note_path,
-            node_lost=self._is_lost,
-            owned=owned,
-        )
+    def _watch(
+        self,
+        identity: ExecutionId,
+        ranks: int,
+        job_name: str,
+        *,
+        admitted: bool = False,
+        owned: bool = True,
+    ) -> Execution:
+        execution = Execution(self._site, identity, ranks, job_name, admitted=admitted, owned=owned)
         self._executions[identity] = execution
         return execution
 
@@ -235,7 +235,7 @@ class KubernetesCluster:
         await execution.finished()
         self._executions.pop(execution.identity, None)
         for rank in execution.ranks:
-            self._note_path(execution.identity, rank).unlink(missing_ok=True)
+            self._home.note(execution.identity, rank).unlink(missing_ok=True)
 
     # What the cluster says
 
@@ -250,74 +250,47 @@ class KubernetesCluster:
             execution.pod_seen(pod, gone)
 
     def _event_seen(self, event: Json, gone: bool) -> None:
-        kind = _TELLING.get(event.get("reason", ""))
+        told = None if gone else telling(event, self._opened)
         about = event.get("involvedObject", {})
-        item = {"Job": self._jobs, "Pod": self._pods}.get(about.get("kind", ""), self._jobs).items.get(
-            about.get("name", "")
-        )
-        if kind is None or gone or item is None or not self._is_recent(event):
-            return
-        execution = self._executions.get(execution_of(item))
-        if execution is not None:
-            execution.notice(kind, without_tries(event.get("message", "")))
+        known = {"Job": self._jobs, "Pod": self._pods}.get(about.get("kind", ""))
+        item = known.items.get(about.get("name", "")) if known else None
+        execution = self._executions.get(execution_of(item)) if item else None
+        if told is not None and execution is not None:
+            execution.hold_up(*told)
 
-    def _is_recent(self, event: Json) -> bool:
-        """Whether an event came while this process watched; the older ones have been told."""
-        at = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
-        return datetime.fromisoformat(at) >= self._opened
+    def _workload_changed(self, workload: Json, gone: bool) -> None:
+        item = self._jobs.items.get(job_of(workload) or "")
+        execution = self._executions.get(execution_of(item)) if item else None
+        reason = None if gone else waiting_for(workload)
+        if execution is not None and reason is not None:
+            execution.waits_for(f"waiting in queue {self._settings.queue} of {self.name}: {reason}")
 
-    def _node_changed(self, item: Json, gone: bool) -> None:
-        if not self._recounting:
-            self._recounting = True
-            asyncio.get_running_loop().call_soon(self._recount)
+    def _queue_heard(self, _: str, error: KubernetesError | None) -> None:
+        if error is not None:
+            for execution in self._executions.values():
+                execution.waits_for(f"queue {self._settings.queue} of {self.name} cannot be seen: {error}")
 
     def _recount(self) -> None:
-        """Learn the inventory anew: once for all nodes that have changed at the same time."""
-        self._recounting = False
-        now, self._gpu_resources = inventory(
-            self._nodes.items.values(), self._settings, lost=self._silent is not None
-        )
-        if now != self._inventory:
-            self._inventory = now
+        """Learn what there is now, and give up what was on nodes that do not answer."""
+        if self._nodes.recount(lost=self._reachability.silent is not None):
             self._changed()
         for execution in list(self._executions.values()):
             execution.look_at_nodes()
 
-    def _is_lost(self, node: str | None) -> bool:
-        """Whether a node is known not to answer."""
-        if node is None or not self._nodes.synced.is_set():
-            return False
-        item = self._nodes.items.get(node)
-        return item is None or not is_ready(item)
-
     # Whether it is there
 
-    def _heard(self, watch: Watch, error: KubernetesError | None) -> None:
-        if error is None:
-            self._troubles.pop(watch.resource, None)
-            if not self._troubles:
-                self._say_back()
-        elif self._troubles.setdefault(watch.resource, error) is error:
-            asyncio.get_running_loop().call_later(_PATIENCE, self._say_silent)
-
-    def _say_silent(self) -> None:
-        if not self._troubles or self._silent is not None:
-            return
-        self._silent = str(next(iter(self._troubles.values())))
-        log.warning("cluster %s: %s", self.name, self._silent)
-        self._tell_all("CLUSTER_UNREACHABLE", f"{self._silent}; its status is the last that was known")
-
-    def _say_back(self) -> None:
-        if self._silent is None:
-            return
-        self._silent = None
-        log.warning("cluster %s: it answers again", self.name)
-        self._tell_all("CLUSTER_REACHED", f"cluster {self.name} answers again")
-
-    def _tell_all(self, kind: str, message: str) -> None:
+    def _reached(self) -> None:
+        """Tell every run that the cluster does not answer, or does again."""
+        silent = self._reachability.silent
         for execution in list(self._executions.values()):
-            execution.notice(kind, message)
+            if silent is None:
+                execution.notice("CLUSTER_REACHED", f"cluster {self.name} answers again", None)
+            else:
+                self._say_silent(execution, silent)
         self._recount()
+
+    def _say_silent(self, execution: Execution, silent: str) -> None:
+        execution.hold_up("CLUSTER_UNREACHABLE", f"cluster {self.name}: {silent}")
 
     # Odds and ends
 
@@ -325,20 +298,8 @@ class KubernetesCluster:
         for watch in (self._jobs, self._pods):
             await watch.synced.wait()
 
-    def _note_path(self, execution: ExecutionId, rank: int) -> Path:
-        return self._home / "logs" / f"{execution.run_id}.{execution.resumption}.{rank}"
-
     def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _identity(home: Path) -> str:
-    """The id of this platform, by which it knows its own objects; made when it is first asked for."""
-    file = home / "id"
-    (home / "logs").mkdir(parents=True, exist_ok=True)
-    if not file.exists():
-        file.write_text(secrets.token_hex(4))
-    return file.read_text().strip()

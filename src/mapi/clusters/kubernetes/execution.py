@@ -1,59 +1,40 @@
-"""One execution: what was asked of the cluster for it, what its pods have said, and what is still to be told.
-
-Everything that is asked goes through one lock, in the order it was asked, and is tried until the API server
-has answered; so a stop that comes while the objects are being created is never overtaken.
-"""
+"""One execution: what was asked of the cluster for it, what its pods say, and what is still to be told."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
+
+from msgspec import UNSET, UnsetType
 
 from mapi.clusters.base import Launch, LaunchFailed, Notice, RankExited, RankStarted, Report
+from mapi.clusters.kubernetes.admission import Admission
 from mapi.clusters.kubernetes.client import (
     JOBS,
     PODS,
     SECRETS,
     SERVICES,
-    Api,
     Json,
     KubernetesError,
     Refused,
     backoff,
 )
 from mapi.clusters.kubernetes.logs import LogCopy
-from mapi.clusters.kubernetes.objects import Names, job, master_address, secrets, service
+from mapi.clusters.kubernetes.names import Names
+from mapi.clusters.kubernetes.objects import job, master_address, secrets, service
+from mapi.clusters.kubernetes.place import Place
+from mapi.clusters.kubernetes.rank import Rank, Site
+from mapi.clusters.kubernetes.requests import Requests
 from mapi.clusters.kubernetes.settings import KubernetesSettings
-from mapi.clusters.kubernetes.shell import PodShell
+from mapi.clusters.kubernetes.shell import kill_all
 from mapi.clusters.kubernetes.status import Ended, PodState, pod_state, unasked, vanished
 from mapi.domain.run import ExecutionId, now_ms
-from mcli.models.mint_message import TerminalSize
-
-log = logging.getLogger(__name__)
 
 _STOPPED_EARLY = "stopped before its command began"
 _NEVER_STARTED = "it was never started: there is nothing of it in the cluster"
 _POD_GONE = "its pod is gone, and how it ended is not known"
 _SIGTERM = 128 + 15
-
-
-@dataclass(slots=True, eq=False)
-class Rank:
-    """A rank, as far as it is known. `told`: its exit was reported."""
-
-    number: int
-    pod: str | None = None
-    state: PodState | None = None
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: Ended | None = None
-    started: bool = False
-    told: bool = False
 
 
 class Execution:
@@ -63,90 +44,81 @@ class Execution:
     """
 
     def __init__(
-        self,
-        api: Api,
-        identity: ExecutionId,
-        ranks: int,
-        job_name: str,
-        *,
-        report: Callable[[Report], None],
-        log_file: Callable[[ExecutionId, int], Path],
-        note_file: Callable[[ExecutionId, int], Path],
-        node_lost: Callable[[str | None], bool],
-        owned: bool = True,
+        self, site: Site, identity: ExecutionId, ranks: int, job_name: str, *, admitted: bool, owned: bool
     ) -> None:
+        """Begin to know it.
+
+        Args:
+            site: the cluster.
+            identity: which it is.
+            ranks: how many it has.
+            job_name: of its Job.
+            admitted: whether it is known that the cluster's own queue has let it in.
+            owned: whether somebody waits for it.
+        """
         self.identity = identity
         self.job_name = job_name
         self.owned = owned
-        self.ending = False
         self.ranks = {number: Rank(number) for number in range(ranks)}
-        self._api = api
-        self._report = report
-        self._log_file = log_file
-        self._note_file = note_file
-        self._node_lost = node_lost
+        self._site = site
+        self._requests = Requests(job_name)
+        self._ending = False
+        self._admission = Admission(site, identity, job_name, self._requests, self._tell, admitted=admitted)
         self._failure: LaunchFailed | None = None
         self._noticed: dict[str, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._copies: list[asyncio.Task[None]] = []
-        self._order = asyncio.Lock()
 
     # What is asked of it
 
-    def create(
-        self, launch: Launch, called: Names, settings: KubernetesSettings, gpu_resources: dict[str, str]
-    ) -> None:
+    def create(self, launch: Launch, called: Names, settings: KubernetesSettings, place: Place) -> None:
         """Have its objects made, and let them start; those that are there already are left as they are."""
+        api = self._site.api
 
         async def make() -> None:
-            made = await self._api.create(JOBS, job(launch, called, settings, gpu_resources))
-            if not made["spec"].get("suspend") or self.ending:
+            made = await api.create(JOBS, job(launch, called, settings, place))
+            if not made["spec"].get("suspend") or self._ending:
                 return
-            door = await self._api.create(SERVICES, service(called, settings, made))
+            door = await api.create(SERVICES, service(called, settings, made))
             for secret in secrets(launch, called, made, master_address(called, door)):
-                await self._api.create(SECRETS, secret)
-            if not settings.queue and not self.ending:
-                await self._api.patch(JOBS, called.job, {"spec": {"suspend": False}})
+                await api.create(SECRETS, secret)
+            if not self._site.queue and not self._ending:
+                await api.patch(JOBS, called.job, {"spec": {"suspend": False}})
 
-        self._ask(make, self._refused)
+        self._requests.ask(make, self._refused)
 
-    def end(self, *, force: bool, by_deletion: bool) -> None:
+    def end(self, *, force: bool) -> None:
         """Have every rank end.
 
         Suspending the Job ends its pods in their grace period, and lets none come after; it also says, in the
-        cluster itself, what was asked.
+        cluster itself, what was asked. Where suspending is the business of a queue, the Job is deleted.
 
         Args:
             force: do not wait for the grace period.
-            by_deletion: delete the Job instead, where suspending is somebody else's to do.
         """
-        self.ending = True
+        self._ending = True
 
         async def stop() -> None:
-            if by_deletion:
-                await self._api.delete(JOBS, self.job_name)
+            if self._site.queue:
+                await self._site.api.delete(JOBS, self.job_name)
             else:
-                await self._api.patch(JOBS, self.job_name, {"spec": {"suspend": True}})
+                await self._site.api.patch(JOBS, self.job_name, {"spec": {"suspend": True}})
 
-        self._ask(stop, lambda _: self.job_seen(None))
+        self._requests.ask(stop, lambda _: self.job_seen(None))
         if force:
             for rank in self.ranks.values():
-                self._do(self._kill(rank))
+                self._requests.do(self._kill(rank))
 
     def remove(self) -> None:
         """Delete everything it has in the cluster."""
-        self._ask(lambda: self._api.delete(JOBS, self.job_name), _whatever)
+        self._requests.ask(lambda: self._site.api.delete(JOBS, self.job_name))
 
     async def settled(self) -> None:
         """Wait until what was asked so far has been done."""
-        async with self._order:
-            return
+        await self._requests.settled()
 
     async def close(self) -> None:
         """Stop watching it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._requests.close()
 
     # What the cluster says of it
 
@@ -160,13 +132,13 @@ class Execution:
         if state.no_image and not rank.started:
             self._fail(state.no_image, image=True)
         if state.trouble:
-            self.notice(*state.trouble)
+            self.hold_up(*state.trouble)
         if state.started is not None and not rank.started:
             rank.started = True
             self._tell(RankStarted(self.identity, rank.number, state.started, state.node))
-            self._copies.append(self._do(self._follow(rank, rank.pod)))
+            self._copies.append(self._requests.do(self._follow(rank, rank.pod)))
         if state.ended is not None:
-            self._over(rank, state.ended if self.ending else unasked(state, state.ended))
+            self._over(rank, state.ended if self._ending else unasked(state, state.ended))
         elif gone:
             self._vanished(rank, state)
         elif state.leaving:
@@ -176,33 +148,48 @@ class Execution:
 
     def job_seen(self, item: Json | None) -> None:
         """Take what the Job says, None where there is none: ranks without a pod may get none any more."""
+        if item is not None and self._site.queue:
+            self._admission.seen(suspended=bool(item["spec"].get("suspend")), ending=self._ending)
         status = (item or {}).get("status", {})
         done = {each["type"] for each in status.get("conditions", ()) if each["status"] == "True"}
-        stopped = self.ending and "Suspended" in done and not status.get("active")
+        stopped = self._ending and "Suspended" in done and not status.get("active")
         if item is not None and not stopped and not done & {"Complete", "Failed"}:
             return
         if not self.is_over and any(rank.pod is None for rank in self.ranks.values()):
-            self._ask(lambda: self._count_pods(item), _whatever)
+            self._requests.ask(lambda: self._count_pods(item))
         self._tell_failure()
+
+    def waits_for(self, reason: str) -> None:
+        """Take why the cluster's own queue does not let it in."""
+        self._admission.waits_for(reason)
 
     def look_at_nodes(self) -> None:
         """Give up ranks that are to leave nodes which do not answer: nobody there will say that they did."""
         for rank in list(self.ranks.values()):
             state = rank.state
-            if state is not None and state.leaving and not rank.over.is_set() and self._node_lost(state.node):
+            if (
+                state is not None
+                and state.leaving
+                and not rank.over.is_set()
+                and self._site.node_lost(state.node)
+            ):
                 self._over(rank, vanished(state, node_lost=True))
-                self._ask(partial(self._api.delete, PODS, rank.pod or "", 0), _whatever)
+                self._requests.ask(partial(self._site.api.delete, PODS, rank.pod or "", 0))
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will be told of it."""
         return self._failure is not None or all(rank.told for rank in self.ranks.values())
 
-    def notice(self, kind: str, message: str) -> None:
+    def notice(self, kind: str, message: str, reason: str | UnsetType | None = UNSET) -> None:
         """Tell something that changes no status, once for as long as it stays the same."""
         if self._noticed.get(kind) != message:
             self._noticed[kind] = message
-            self._tell(Notice(self.identity, now_ms(), kind, message))
+            self._tell(Notice(self.identity, now_ms(), kind, message, reason))
+
+    def hold_up(self, kind: str, message: str) -> None:
+        """Tell what keeps it from going on."""
+        self.notice(kind, message, message)
 
     async def finished(self) -> None:
         """Wait until every rank has ended and what it printed is there."""
@@ -219,15 +206,15 @@ class Execution:
                 return
             if rank.pod is not None and rank.started:
                 with suppress(KubernetesError):
-                    shell = await PodShell.open(self._api, rank.pod, "kill -KILL -1", TerminalSize())
-                    await shell.exit_code()
-                    shell.close()
+                    await kill_all(self._site.api, rank.pod)
             with suppress(TimeoutError):
                 await asyncio.wait_for(rank.over.wait(), pause)
 
     async def _count_pods(self, item: Json | None) -> None:
         """Learn which ranks have no pod; the watch of pods may be behind that of Jobs."""
-        pods, _ = await self._api.list(PODS, labelSelector=f"batch.kubernetes.io/job-name={self.job_name}")
+        pods, _ = await self._site.api.list(
+            PODS, labelSelector=f"batch.kubernetes.io/job-name={self.job_name}"
+        )
         for pod in pods:
             self.pod_seen(pod, gone=False)
         for rank in list(self.ranks.values()):
@@ -235,15 +222,15 @@ class Execution:
                 self._over(rank, self._without_pod(item))
 
     def _without_pod(self, item: Json | None) -> Ended:
-        if self.ending:
+        if self._ending:
             return Ended(now_ms(), _SIGTERM, _STOPPED_EARLY)
         return Ended(now_ms(), None, _NEVER_STARTED if item is None else _POD_GONE, system=True)
 
     def _vanished(self, rank: Rank, state: PodState) -> None:
-        if self.ending and not rank.started:
+        if self._ending and not rank.started:
             self._over(rank, self._without_pod(None))
         else:
-            self._over(rank, vanished(state, self._node_lost(state.node)))
+            self._over(rank, vanished(state, self._site.node_lost(state.node)))
 
     def _over(self, rank: Rank, ended: Ended) -> None:
         if rank.over.is_set():
@@ -251,18 +238,31 @@ class Execution:
         rank.ended = ended
         rank.over.set()
         if not rank.started:
-            self._exited(rank)
+            self._tell_exit(rank)
 
     async def _follow(self, rank: Rank, pod: str) -> None:
-        copy = LogCopy(
-            self._api,
-            self._log_file(self.identity, rank.number),
-            self._note_file(self.identity, rank.number),
-        )
+        log, note = (file(self.identity, rank.number) for file in (self._site.log_file, self._site.note_file))
+        copy = LogCopy(self._site.api, log, note)
         await copy.run(pod, rank.over)
         if copy.lost:
             self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {copy.lost}")
-        self._exited(rank)
+        self._tell_exit(rank)
+
+    def _tell_exit(self, rank: Rank) -> None:
+        """Tell how a rank ended; if it was taken away, first whether that was the queue's doing."""
+        if rank.ended is not None and rank.ended.system and self._site.queue and not self._ending:
+
+            async def look() -> None:
+                with suppress(Refused):
+                    self.job_seen(await self._site.api.get(JOBS, self.job_name))
+                self._requests.ask(exited)
+
+            async def exited() -> None:
+                self._exited(rank)
+
+            self._requests.ask(look)
+        else:
+            self._exited(rank)
 
     def _exited(self, rank: Rank) -> None:
         ended = rank.ended
@@ -284,7 +284,7 @@ class Execution:
         ):
             for rank in self.ranks.values():
                 rank.told = True
-            self._report(self._failure) if self.owned else None
+            self._site.report(self._failure) if self.owned else None
 
     def _refused(self, error: Refused) -> None:
         self._fail(f"the cluster refused it: {error}", system=error.code in (401, 403))
@@ -292,36 +292,4 @@ class Execution:
 
     def _tell(self, report: Report) -> None:
         if self.owned and self._failure is None:
-            self._report(report)
-
-    # How it is asked
-
-    def _ask(self, what: Callable[[], Awaitable[None]], refused: Callable[[Refused], None]) -> None:
-        """Do something when all that was asked before is done; try until there is an answer."""
-
-        async def insist() -> None:
-            async with self._order:
-                for pause in backoff():
-                    try:
-                        await what()
-                        return
-                    except Refused as error:
-                        if not error.is_passing:
-                            refused(error)
-                            return
-                        log.warning("%s: %s", self.job_name, error)
-                    except KubernetesError:
-                        pass
-                    await asyncio.sleep(pause)
-
-        self._do(insist())
-
-    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-
-def _whatever(_: Refused) -> None:
-    """What was to be done is done already, or cannot be."""
+            self._site.report(report)

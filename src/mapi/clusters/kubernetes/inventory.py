@@ -28,28 +28,25 @@ _QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)")
 _REPELLING = ("NoSchedule", "NoExecute")
 
 
-def inventory(
-    nodes: Iterable[Json], settings: KubernetesSettings, lost: bool = False
-) -> tuple[Inventory, dict[str, str]]:
-    """Return what there is, and which resource the GPUs of each node are.
+def inventory(nodes: Iterable[Json], settings: KubernetesSettings, lost: bool = False) -> Inventory:
+    """Return what there is.
 
     Args:
         nodes: as the API has them.
         settings: what is tolerated.
         lost: whether the cluster cannot be reached, so that nothing can be placed.
     """
-    resources = {}
-    found = []
-    for item in sorted(nodes, key=lambda item: str(item["metadata"]["name"])):
-        node, resource = node_of(item, settings.tolerations, lost=lost)
-        found.append(node)
-        if resource is not None:
-            resources[node.name] = resource
-    return Inventory(tuple(found), settings.ranks_share_nodes, settings.shared_slots), resources
+    ordered = sorted(nodes, key=lambda item: str(item["metadata"]["name"]))
+    return Inventory(
+        tuple(node_of(item, settings.tolerations, lost=lost) for item in ordered),
+        ranks_share_nodes=settings.ranks_share_nodes,
+        shared_slots=settings.shared_slots,
+        has_queue=bool(settings.queue),
+    )
 
 
-def node_of(item: Json, tolerations: Iterable[Toleration], *, lost: bool = False) -> tuple[Node, str | None]:
-    """Return a node, and which resource its GPUs are, if it has any.
+def node_of(item: Json, tolerations: Iterable[Toleration], *, lost: bool = False) -> Node:
+    """Return a node.
 
     Args:
         item: as the API has it.
@@ -57,11 +54,11 @@ def node_of(item: Json, tolerations: Iterable[Toleration], *, lost: bool = False
         lost: whether the cluster cannot be reached.
     """
     metadata, spec = item["metadata"], item.get("spec", {})
-    labels, has = metadata.get("labels", {}), item.get("status", {}).get("allocatable", {})
-    resource = _gpu_resource(item)
+    has = item.get("status", {}).get("allocatable", {})
+    resource = gpu_resource(item)
     gpus = int(quantity(has[resource])) if resource else 0
-    gpu_type = _gpu_type(labels, resource) if resource else None
-    node = Node(
+    gpu_type = gpu_type_of(gpu_product(item)[1].replace("_", " ")) if resource else None
+    return Node(
         name=metadata["name"],
         instance=f"{gpu_type}.{gpus}" if gpus else "cpu",
         gpu_type=gpu_type,
@@ -71,7 +68,6 @@ def node_of(item: Json, tolerations: Iterable[Toleration], *, lost: bool = False
         alive=not lost and is_ready(item),
         schedulable=not spec.get("unschedulable", False) and not repelling(item, tolerations),
     )
-    return node, resource
 
 
 def repelling(item: Json, tolerations: Iterable[Toleration]) -> list[str]:
@@ -81,7 +77,7 @@ def repelling(item: Json, tolerations: Iterable[Toleration]) -> list[str]:
         item: as the API has it.
         tolerations: of the settings.
     """
-    resource = _gpu_resource(item)
+    resource = gpu_resource(item)
     # A run that asks for GPUs puts up with the taint that keeps others away from them
     accepted = [*tolerations, *(gpu_tolerations(resource) if resource else ())]
     return [
@@ -114,14 +110,17 @@ def quantity(text: str) -> float:
     return float(found[1]) * _SUFFIXES[found[2]]
 
 
-def _gpu_resource(item: Json) -> str | None:
+def gpu_resource(item: Json) -> str | None:
+    """Which resource the GPUs of a node are, if it has any."""
     has = item.get("status", {}).get("allocatable", {})
     return next((name for name in GPU_RESOURCES if int(quantity(has.get(name, "0")))), None)
 
 
-def _gpu_type(labels: Json, resource: str) -> str:
-    product = next((labels[label] for label in GPU_RESOURCES[resource] if label in labels), "")
-    return gpu_type_of(product.replace("_", " "))
+def gpu_product(item: Json) -> tuple[str, str]:
+    """The label that names the product of a node's GPUs, and what it says; nothing where there is none."""
+    labels = item["metadata"].get("labels", {})
+    known = GPU_RESOURCES[gpu_resource(item) or next(iter(GPU_RESOURCES))]
+    return next(((label, labels[label]) for label in known if label in labels), ("", ""))
 
 
 def _tolerates(toleration: Toleration, taint: Json) -> bool:

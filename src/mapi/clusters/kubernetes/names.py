@@ -51,3 +51,34 @@ def names(platform: str, launch: Launch) -> Names:
         launch: what is to be started.
     """
     execution = launch.execution
+    stem = re.sub("[^a-z0-9-]", "-", launch.run_name.lower()).strip("-")[:38].strip("-") or "run"
+    if not stem[0].isalpha():  # a Service's name begins with a letter
+        stem = f"r-{stem}"
+    unique = hashlib.sha256(f"{platform}/{execution}".encode()).hexdigest()[:8]
+    labels = {
+        "app.kubernetes.io/managed-by": "mapi",
+        **execution_labels(platform, execution),
+        RUN_NAME: label_value(launch.run_name),
+        OWNER: label_value(launch.owner),
+    }
+    return Names(f"{stem}-{execution.resumption}-{unique}", labels)
+
+
+def execution_labels(platform: str, execution: ExecutionId) -> dict[str, str]:
+    """Labels by which everything of an execution is found."""
+    return {
+        PLATFORM: platform,
+        RUN: label_value(execution.run_id),
+        RESUMPTION: str(execution.resumption),
+    }
+
+
+def execution_of(item: Json) -> ExecutionId:
+    """Whose an object is."""
+    labels = item["metadata"]["labels"]
+    return ExecutionId(labels[RUN], int(labels[RESUMPTION]))
+
+
+def label_value(text: str) -> str:
+    """The nearest text that a label may have."""
+    return re.sub("[^A-Za-z0-9_.-]", "-", text)[:63].strip("_.-")

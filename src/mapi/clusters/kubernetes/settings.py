@@ -25,6 +25,8 @@ class KubernetesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     `queue`: the LocalQueue of Kueue that decides when runs start, where there is one.
     `endpoint`: how pods reach the platform, where that is not its public URL.
     `default_image`: for runs that name none. `image_pull_secrets`: used beside their owner's.
+    `memory_share`: how much of a node's memory runs get, each as large a part as it asks of the node's GPUs,
+    or else CPUs; the rest is for what else runs there. With 0 it is neither requested nor limited.
     `ranks_share_nodes`: several ranks of a run may be placed on one node.
     `rendezvous`: whether MASTER_ADDR is a name, which needs DNS in the cluster, or the address of a Service.
     """
@@ -39,6 +41,7 @@ class KubernetesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     default_image: str = ""
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     image_pull_secrets: tuple[str, ...] = ()
+    memory_share: float = 0.9
     ranks_share_nodes: bool = False
     shared_slots: int = 16
     rendezvous: Literal["name", "address"] = "name"

@@ -129,6 +129,17 @@ class PodShell:
             self._code.set_result(code)
 
 
+async def kill_all(api: Api, pod: str) -> None:
+    """Kill everything that runs in a pod of a rank; returns when it was asked.
+
+    Raises:
+        KubernetesError: it could not be.
+    """
+    shell = await PodShell.open(api, pod, "kill -KILL -1", TerminalSize())
+    await shell.exit_code()
+    shell.close()
+
+
 def exit_code(status: Json) -> int | None:
     """Read how a command of `exec` ended.
 

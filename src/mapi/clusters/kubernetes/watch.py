@@ -29,7 +29,7 @@ class Watch:
         api: Api,
         resource: str,
         changed: Callable[[Json, bool], None],
-        heard: Callable[[Watch, KubernetesError | None], None],
+        heard: Callable[[str, KubernetesError | None], None] = lambda _, __: None,
         **query: Any,
     ) -> None:
         """Prepare; `run` watches.
@@ -38,7 +38,7 @@ class Watch:
             api: the cluster.
             resource: what to watch.
             changed: called with each object that is new or changed, or (and True) gone.
-            heard: called with this watch when the server was heard (None), or why it was not.
+            heard: called with the resource when the server was heard (None), or why it was not.
             query: which objects.
         """
         self.items: dict[str, Json] = {}
@@ -60,7 +60,7 @@ class Watch:
                 async for event in self._api.watch(
                     self.resource,
                     self._version,
-                    lambda: self._heard(self, None),
+                    lambda: self._heard(self.resource, None),
                     timeoutSeconds=_SPELL,
                     **self._query,
                 ):
@@ -70,7 +70,7 @@ class Watch:
                 if isinstance(error, Refused) and error.code == _GONE:
                     self._version = None
                 else:
-                    self._heard(self, error)
+                    self._heard(self.resource, error)
             await asyncio.sleep(next(pauses))
 
     async def _list(self) -> str:
