@@ -258,10 +258,9 @@ class Execution:
             self._api,
             self._log_file(self.identity, rank.number),
             self._note_file(self.identity, rank.number),
+            lambda why: self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {why}"),
         )
         await copy.run(pod, rank.over)
-        if copy.lost:
-            self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {copy.lost}")
         self._exited(rank)
 
     def _exited(self, rank: Rank) -> None:
