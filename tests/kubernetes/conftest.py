@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_until
-from tests.kubernetes.api import Api
-from tests.kubernetes.emulation.cluster import EmulatedCluster
+pytest.register_assert_rewrite("tests.clusters.suite")
+
+from tests.conftest import wait_until  # noqa: E402
+from tests.kubernetes.api import Api  # noqa: E402
+from tests.kubernetes.emulation.cluster import EmulatedCluster  # noqa: E402
 
 
 @pytest.fixture

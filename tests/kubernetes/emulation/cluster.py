@@ -43,7 +43,9 @@ class EmulatedCluster:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="emulated-kubernetes")
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="emulated-kubernetes", daemon=True
+        )
         self._socket = _listen(0)
         self.url = f"https://127.0.0.1:{self._socket.getsockname()[1]}"
         self.certificate, self._key = home / "certificate.pem", home / "key.pem"
@@ -223,6 +225,9 @@ class EmulatedCluster:
         self._server.cut_streams()
         await self._serving
         self._socket.close()
+        # Those in the midst of a handshake or a farewell are known to nobody but the loop
+        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
 
     def _noted(self, change: Change) -> None:
         self._jobs.note(change)

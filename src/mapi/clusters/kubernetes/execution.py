@@ -242,10 +242,11 @@ class Execution:
 
     async def _follow(self, rank: Rank, pod: str) -> None:
         log, note = (file(self.identity, rank.number) for file in (self._site.log_file, self._site.note_file))
-        copy = LogCopy(self._site.api, log, note)
-        await copy.run(pod, rank.over)
-        if copy.lost:
-            self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {copy.lost}")
+
+        def lost(why: str) -> None:
+            self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {why}")
+
+        await LogCopy(self._site.api, log, note, lost).run(pod, rank.over)
         self._tell_exit(rank)
 
     def _tell_exit(self, rank: Rank) -> None:
