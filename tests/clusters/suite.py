@@ -25,12 +25,13 @@ R = TypeVar("R", bound=Report)
 class Stage:
     """A cluster under test, everything it has reported, and ways to wait for more.
 
-    `deadline`: how many seconds one report may take.
+    `deadline`: how many seconds one report may take. `image`: of the runs.
     """
 
     make: Callable[[], Cluster]
     read_log: Callable[[ExecutionId, int], bytes]
     deadline: float = DEADLINE
+    image: str = ""
     reports: list[Report] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class Stage:
                 "execution": ExecutionId(f"run-{next(self._numbers)}", 0),
                 "run_name": "hello-abc123",
                 "command": command,
-                "image": "",
+                "image": self.image,
                 "env": {},
                 "parameters": "lr: 0.1\n",
                 "allocation": Allocation("here", node.instance, nodes, gpus, cpus, node.gpu_type),

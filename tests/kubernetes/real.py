@@ -34,7 +34,6 @@ def namespace_of_tests() -> Iterator[KubernetesSettings]:
     settings = KubernetesSettings(
         kubeconfig=KUBECONFIG,
         namespace=name,
-        default_image=IMAGE,
         image_pull_policy="IfNotPresent",
         ranks_share_nodes=True,
         rendezvous="address",

@@ -12,7 +12,9 @@ from tests.clusters.suite import DEADLINE, Stage
 from tests.kubernetes.emulation.cluster import EmulatedCluster
 
 
-def stage_in(home: Path, settings: KubernetesSettings, deadline: float = DEADLINE) -> Stage:
+def stage_in(
+    home: Path, settings: KubernetesSettings, deadline: float = DEADLINE, image: str = "sh:1"
+) -> Stage:
     def log_path(execution: ExecutionId, rank: int) -> Path:
         return home / f"{execution.run_id}-{execution.resumption}-{rank}.log"
 
@@ -21,7 +23,7 @@ def stage_in(home: Path, settings: KubernetesSettings, deadline: float = DEADLIN
         return path.read_bytes() if path.exists() else b""
 
     home.mkdir(exist_ok=True)
-    return Stage(lambda: KubernetesCluster("there", home, settings, log_path), read_log, deadline)
+    return Stage(lambda: KubernetesCluster("there", home, settings, log_path), read_log, deadline, image)
 
 
 def settings_of(cluster: EmulatedCluster, directory: Path, **more: Any) -> KubernetesSettings:
@@ -34,5 +36,4 @@ def settings_of(cluster: EmulatedCluster, directory: Path, **more: Any) -> Kuber
     """
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(cluster.kubeconfig)
-    usual = {"default_image": "sh:1", "ranks_share_nodes": True}
-    return KubernetesSettings(kubeconfig=str(kubeconfig), **{**usual, **more})
+    return KubernetesSettings(kubeconfig=str(kubeconfig), **{"ranks_share_nodes": True, **more})

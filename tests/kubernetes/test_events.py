@@ -43,5 +43,5 @@ def test_a_pod_that_is_refused_again_and_again_is_one_event(
         told = [each.message for each in stage.of(Notice, launch) if each.type == "POD_REFUSED"]
         return [message.partition("is forbidden: ")[2] for message in told]
 
-    settings = KubernetesSettings(kubeconfig=kubeconfig, default_image="sh:1")
+    settings = KubernetesSettings(kubeconfig=kubeconfig)
     play(lambda: stage_in(tmp_path / "home", settings), scene)

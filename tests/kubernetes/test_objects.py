@@ -58,7 +58,12 @@ def job_of(
     what: Launch, settings: KubernetesSettings = SETTINGS, resources: dict[str, str] | None = None
 ) -> Json:
     nodes = tuple(dict.fromkeys(filter(None, what.placement)))
-    return objects.job(what, called(what), settings, Place(nodes, tuple((resources or {}).values())))
+    return objects.job(
+        what,
+        called(what),
+        settings,
+        Place(nodes, tuple(gpus for node, gpus in (resources or {}).items() if node in nodes)),
+    )
 
 
 def pod_of(
@@ -149,17 +154,13 @@ def test_a_command_is_not_read_by_kubernetes(command: str) -> None:
     assert name == "sh"
 
 
-@pytest.mark.parametrize(
-    ("image", "default", "policy", "used"),
-    [
-        ("mine:1", "other:1", "", {"image": "mine:1"}),
-        ("", "other:1", "Never", {"image": "other:1", "imagePullPolicy": "Never"}),
-    ],
-)
-def test_the_image_is_the_runs_or_the_clusters(image: str, default: str, policy: Any, used: Json) -> None:
-    settings = KubernetesSettings(default_image=default, image_pull_policy=policy)
-    (container,) = pod_of(launch(image=image), settings)["containers"]
-    assert {name: container[name] for name in ("image", "imagePullPolicy") if name in container} == used
+@pytest.mark.parametrize(("policy", "said"), [("", {}), ("Never", {"imagePullPolicy": "Never"})])
+def test_the_image_is_the_runs_and_how_it_is_pulled_the_clusters(policy: Any, said: Json) -> None:
+    (container,) = pod_of(launch(image="mine:1"), KubernetesSettings(image_pull_policy=policy))["containers"]
+    assert {name: container[name] for name in ("image", "imagePullPolicy") if name in container} == {
+        "image": "mine:1",
+        **said,
+    }
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_what_is_asked_of_a_cluster_is_what_has_to_be_allowed(
         await interrupted_launch(stage)
         await lost_node(stage)
 
-    settings = KubernetesSettings(kubeconfig=kubeconfig, default_image="sh:1")
+    settings = KubernetesSettings(kubeconfig=kubeconfig)
     check(settings, tmp_path)
     play(lambda: stage_in(tmp_path / "home", settings), scene)
     allowed = {(each.resource, verb) for each in needed(queue=False) for verb in each.verbs}
@@ -66,5 +66,5 @@ def test_a_shell_that_is_not_allowed_says_what_is_missing(
         with pytest.raises(Conflict, match="get and create of pods/exec are not both allowed"):
             await stage.cluster.shell(launch.execution, 0, command="true", size=TerminalSize())
 
-    settings = KubernetesSettings(kubeconfig=kubeconfig, default_image="sh:1")
+    settings = KubernetesSettings(kubeconfig=kubeconfig)
     play(lambda: stage_in(tmp_path / "home", settings), scene)

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mapi.clusters.base import Inventory, Launch, LaunchFailed, Report
+from mapi.clusters.base import Inventory, Launch, Report
 from mapi.clusters.kubernetes.check import warn
 from mapi.clusters.kubernetes.client import (
     EVENTS,
@@ -41,7 +41,7 @@ from mapi.clusters.kubernetes.shell import PodShell
 from mapi.clusters.kubernetes.watch import Watch
 from mapi.domain.access import Endpoints
 from mapi.domain.errors import Conflict
-from mapi.domain.run import ExecutionId, now_ms
+from mapi.domain.run import ExecutionId
 from mcli.models.mint_message import TerminalSize
 
 #: How long `open` waits until it is known what there is, in seconds.
@@ -105,10 +105,6 @@ class KubernetesCluster:
     async def launch(self, launch: Launch) -> None:
         """Have the objects of an execution made."""
         if launch.execution in self._executions:
-            return
-        if not (launch.image or self._settings.default_image):
-            reason = "image is a required field on Kubernetes: a run is a container"
-            self._report(LaunchFailed(launch.execution, now_ms(), reason))
             return
         if launch.access and self._settings.endpoint:
             there = replace(launch.access, endpoints=Endpoints.at(self._settings.endpoint))

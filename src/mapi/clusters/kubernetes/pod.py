@@ -46,7 +46,7 @@ def pod(launch: Launch, called: Names, settings: KubernetesSettings, place: Plac
     pull_secrets = [called.pull_secret(number) for number, _ in enumerate(registries(launch))]
     container = {
         "name": CONTAINER,
-        "image": launch.image or settings.default_image,
+        "image": launch.image,
         "command": ["/bin/sh", "-c", _literally(_START), "sh"],
         "args": [_literally(launch.command)],
         "env": _variables(launch, called),

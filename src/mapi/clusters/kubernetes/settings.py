@@ -24,7 +24,7 @@ class KubernetesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     `namespace`: of the runs, by default the context's. `node_selector`: labels of the nodes to use.
     `queue`: the LocalQueue of Kueue that decides when runs start, where there is one.
     `endpoint`: how pods reach the platform, where that is not its public URL.
-    `default_image`: for runs that name none. `image_pull_secrets`: used beside their owner's.
+    `image_pull_secrets`: used beside their owner's.
     `memory_share`: how much of a node's memory runs get, each as large a part as it asks of the node's GPUs,
     or else CPUs; the rest is for what else runs there. With 0 it is neither requested nor limited.
     `ranks_share_nodes`: several ranks of a run may be placed on one node.
@@ -38,7 +38,6 @@ class KubernetesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     tolerations: tuple[Toleration, ...] = ()
     queue: str = ""
     endpoint: str = ""
-    default_image: str = ""
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     image_pull_secrets: tuple[str, ...] = ()
     memory_share: float = 0.9
