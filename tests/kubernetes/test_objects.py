@@ -58,12 +58,8 @@ def job_of(
     what: Launch, settings: KubernetesSettings = SETTINGS, resources: dict[str, str] | None = None
 ) -> Json:
     nodes = tuple(dict.fromkeys(filter(None, what.placement)))
-    return objects.job(
-        what,
-        called(what),
-        settings,
-        Place(nodes, tuple(gpus for node, gpus in (resources or {}).items() if node in nodes)),
-    )
+    gpus = tuple(gpus for node, gpus in (resources or {}).items() if node in nodes)
+    return objects.job(what, called(what), settings, Place(nodes, gpus))
 
 
 def pod_of(

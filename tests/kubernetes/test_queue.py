@@ -48,7 +48,7 @@ def test_why_it_waits(seen: Json, reason: str | None) -> None:
 @pytest.mark.parametrize(
     ("seen", "reason"),
     [
-        (workload(("Evicted", "True", "Preempted", "Preempted to run another"), RESERVED), "Preempted to run another"),
+        (workload(("Evicted", "True", "Preempted", "For another"), RESERVED), "For another"),
         (workload(("Evicted", "False", "QuotaReserved", "Previously: Preempted"), RESERVED), None),
         (workload(RESERVED), None),
     ],
