@@ -49,7 +49,7 @@ def test_why_it_waits(seen: Json, reason: str | None) -> None:
     ("seen", "reason"),
     [
         (workload(("Evicted", "True", "Preempted", "For another"), RESERVED), "For another"),
-        (workload(("Evicted", "False", "QuotaReserved", "Previously: Preempted"), RESERVED), None),
+        (workload(("Evicted", "False", "QuotaReserved", "Previously: For another"), RESERVED), "For another"),
         (workload(RESERVED), None),
     ],
 )  # fmt: skip

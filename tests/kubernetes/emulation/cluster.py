@@ -19,6 +19,7 @@ from tests.kubernetes.emulation.faults import Faults
 from tests.kubernetes.emulation.jobs import JobController
 from tests.kubernetes.emulation.names import write_hosts
 from tests.kubernetes.emulation.nodes import Nodes
+from tests.kubernetes.emulation.queueing import Kueue
 from tests.kubernetes.emulation.recorder import Recorder
 from tests.kubernetes.emulation.registry import Registry
 from tests.kubernetes.emulation.resources import BY_KIND, NAMESPACES, PODS, Object
@@ -134,6 +135,19 @@ class EmulatedCluster:
     def evict(self, pod: str, namespace: str = "runs") -> None:
         self._do(lambda: self._nodes.evict(self._store.get(PODS, namespace, pod)))
 
+    def queue_quota(self, cpus: float) -> None:
+        """Let the queues of the cluster have so many CPUs together."""
+
+        def change() -> None:
+            self._kueue.cpus = cpus
+            self._kueue.sync()
+
+        self._do(change)
+
+    def evict_from_queue(self, job: str, why: str) -> None:
+        """Have Kueue take the place of a Job away."""
+        self._do(lambda: self._kueue.evict(job, why))
+
     def out_of_memory(self, pod: str, namespace: str = "runs") -> None:
         """Kill the first container of a pod as the kernel does when memory runs out."""
 
@@ -182,6 +196,7 @@ class EmulatedCluster:
         self._nodes = Nodes(self._registry, recorder, self._home / "pods", hosts)
         self._scheduler = Scheduler(self._registry, recorder)
         self._jobs = JobController(self._registry, recorder)
+        self._kueue = Kueue(self._registry)
         self._server = ApiServer(self._registry, self._nodes, self.faults, self.token)
         self._ending = False
         self._syncing: asyncio.Handle | None = None
@@ -238,6 +253,7 @@ class EmulatedCluster:
         """Have every controller look once at all that has changed."""
         self._syncing = None
         write_hosts(self._store, self._hosts)
+        self._kueue.sync()
         self._jobs.sync()
         self._scheduler.sync()
         self._nodes.sync()

@@ -66,6 +66,7 @@ class KubernetesCluster:
         self._log_path = log_path
         self._api = Api.connect(settings)
         self._executions: dict[ExecutionId, Execution] = {}
+        self._by_job: dict[str, Execution] = {}
         self._reachability = Reachability(name, self._reached)
         self._running: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,7 +189,7 @@ class KubernetesCluster:
         owned: bool = True,
     ) -> Execution:
         execution = Execution(self._site, identity, ranks, job_name, admitted=admitted, owned=owned)
-        self._executions[identity] = execution
+        self._executions[identity] = self._by_job[job_name] = execution
         return execution
 
     async def _show(self, execution: Execution, *, created: bool) -> None:
@@ -200,6 +201,9 @@ class KubernetesCluster:
             item = self._jobs.items.get(execution.job_name)
             if item is not None or not created:
                 execution.job_seen(item)
+            for workload in self._workloads.items.values():
+                if job_of(workload) == execution.job_name:
+                    self._workload_changed(workload, False)
 
         if self._jobs.synced.is_set() and self._pods.synced.is_set():
             await show()
@@ -230,6 +234,7 @@ class KubernetesCluster:
         await execution.settled()
         await execution.finished()
         self._executions.pop(execution.identity, None)
+        self._by_job.pop(execution.job_name, None)
         for rank in execution.ranks:
             self._home.note(execution.identity, rank).unlink(missing_ok=True)
 
@@ -255,8 +260,7 @@ class KubernetesCluster:
             execution.hold_up(*told)
 
     def _workload_changed(self, workload: Json, gone: bool) -> None:
-        item = self._jobs.items.get(job_of(workload) or "")
-        execution = self._executions.get(execution_of(item)) if item else None
+        execution = self._by_job.get(job_of(workload) or "")
         reason = None if gone else waiting_for(workload)
         if execution is not None and reason is not None:
             execution.waits_for(f"waiting in queue {self._settings.queue} of {self.name}: {reason}")

@@ -15,6 +15,7 @@ QUEUE = f"{GROUP}/queue-name"
 JOB_UID = f"{GROUP}/job-uid"
 
 _DEACTIVATED = "it was deactivated there"
+_PREVIOUSLY = "Previously: "
 
 
 def job_of(workload: Json) -> str | None:
@@ -27,16 +28,16 @@ def waiting_for(workload: Json) -> str | None:
     """Why a Workload is not let in; None if it is, or nothing is said yet."""
     if workload["spec"].get("active") is False:
         return _DEACTIVATED
-    return _message(workload, "QuotaReserved", "False")
+    reserved = _condition(workload, "QuotaReserved")
+    return str(reserved["message"]) if reserved.get("status") == "False" else None
 
 
 def evicted_for(workload: Json) -> str | None:
-    """Why the place of a Workload was taken away; None if it was not."""
-    return _message(workload, "Evicted", "True")
+    """Why the place of a Workload was taken away the last time, though it may have another; None if never."""
+    message = _condition(workload, "Evicted").get("message")
+    return None if message is None else str(message).removeprefix(_PREVIOUSLY)
 
 
-def _message(workload: Json, kind: str, status: str) -> str | None:
-    for each in workload.get("status", {}).get("conditions", ()):
-        if each["type"] == kind and each["status"] == status:
-            return str(each.get("message") or each.get("reason", ""))
-    return None
+def _condition(workload: Json, kind: str) -> Json:
+    conditions: list[Json] = workload.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})
