@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from mapi.clusters.kubernetes.client import PODS, Api, KubernetesError, Refused, backoff
+from mapi.clusters.kubernetes.client import PODS, Api, KubernetesError, Refused, Unreachable, backoff
 from mapi.clusters.kubernetes.stamps import Mark, Resumption
 from mapi.clusters.kubernetes.status import CONTAINER
 
@@ -21,6 +21,12 @@ _LAST_TRIES = 6
 
 #: How long to wait for word of the end of a container whose log has ended, in seconds.
 _END_IS_NEAR = 1.0
+
+#: A log may be silent for hours: now and then it is asked for anew, lest its connection has died.
+_SILENCE = 300.0
+
+#: How long what a node has at hand may take, and a log to end when its container has, in seconds.
+_PATIENCE = 10.0
 
 #: How wide the numbers of a note are, so that each note covers the one before.
 _DIGITS = 20
@@ -56,7 +62,7 @@ class LogCopy:
         while True:
             last = over.is_set()
             try:
-                news = await self._read(pod, follow=not last)
+                news = await (self._read(pod, follow=False) if last else self._follow(pod, over))
                 if last and not news:
                     return
                 # It may only look like the end: somebody on the way has lost somebody further on
@@ -79,6 +85,20 @@ class LogCopy:
                 self._lost(f"it cannot be written: {error.strerror}")
             await (asyncio.sleep(next(pauses)) if last else _wait(over, next(pauses)))
 
+    async def _follow(self, pod: str, over: asyncio.Event) -> bool:
+        """Read until the container has ended; return whether something came."""
+        reading = asyncio.ensure_future(self._read(pod, follow=True))
+        ending = asyncio.ensure_future(over.wait())
+        try:
+            await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+            return await asyncio.wait_for(reading, _PATIENCE)
+        except TimeoutError:
+            raise Unreachable("the log does not end, although its container has") from None
+        finally:
+            reading.cancel()
+            ending.cancel()
+            await asyncio.gather(reading, ending, return_exceptions=True)
+
     async def _read(self, pod: str, *, follow: bool) -> bool:
         """Read to the end; return whether something came that was not there."""
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -89,6 +109,7 @@ class LogCopy:
             told = Resumption(mark, size)
             async for data in self._api.stream(
                 self._api.path(PODS, pod, "log"),
+                _SILENCE if follow else _PATIENCE,
                 container=CONTAINER,
                 follow="true" if follow else None,
                 timestamps="true",
