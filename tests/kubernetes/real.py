@@ -2,7 +2,8 @@
 
 The image needs /bin/sh and the usual small programs, and has to be on the nodes already, or to be had. With
 MAPI_TEST_NAMESPACE the tests stay in a namespace that is there, so that an account suffices which may do no
-more than the platform has to.
+more than the platform has to. Where MAPI_TEST_ADDRESS says at which address its pods reach this machine, they
+are tried to.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import pytest
 from mapi.clusters.kubernetes.client import Api
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 
-KUBECONFIG, IMAGE, NAMESPACE = (
-    os.environ.get(f"MAPI_TEST_{name}", "") for name in ("KUBECONFIG", "IMAGE", "NAMESPACE")
+KUBECONFIG, IMAGE, NAMESPACE, ADDRESS = (
+    os.environ.get(f"MAPI_TEST_{name}", "") for name in ("KUBECONFIG", "IMAGE", "NAMESPACE", "ADDRESS")
 )
 
 needs_cluster = pytest.mark.skipif(

@@ -10,11 +10,10 @@ from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.domain.run import ExecutionId
 from tests.clusters.suite import DEADLINE, Stage
 from tests.kubernetes.emulation.cluster import EmulatedCluster
+from tests.kubernetes.real import IMAGE, KUBECONFIG
 
 
-def stage_in(
-    home: Path, settings: KubernetesSettings, deadline: float = DEADLINE, image: str = "sh:1"
-) -> Stage:
+def stage_in(home: Path, settings: KubernetesSettings, deadline: float = DEADLINE) -> Stage:
     def log_path(execution: ExecutionId, rank: int) -> Path:
         return home / f"{execution.run_id}-{execution.resumption}-{rank}.log"
 
@@ -22,8 +21,16 @@ def stage_in(
         path = log_path(execution, rank)
         return path.read_bytes() if path.exists() else b""
 
+    def make() -> KubernetesCluster:
+        return KubernetesCluster("there", home, settings, log_path)
+
     home.mkdir(exist_ok=True)
-    return Stage(lambda: KubernetesCluster("there", home, settings, log_path), read_log, deadline, image)
+    return Stage(make, read_log, deadline, image_of(settings))
+
+
+def image_of(settings: KubernetesSettings) -> str:
+    """An image with a shell that the cluster has."""
+    return IMAGE if settings.kubeconfig == KUBECONFIG else "sh:1"
 
 
 def settings_of(cluster: EmulatedCluster, directory: Path, **more: Any) -> KubernetesSettings:

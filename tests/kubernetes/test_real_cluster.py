@@ -9,7 +9,7 @@ import pytest
 
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 from tests.clusters.suite import ClusterSuite, Stage
-from tests.kubernetes.real import IMAGE, namespace_of_tests, needs_cluster
+from tests.kubernetes.real import namespace_of_tests, needs_cluster
 from tests.kubernetes.stage import stage_in
 
 pytestmark = [needs_cluster, pytest.mark.timeout(300)]
@@ -26,7 +26,7 @@ def settings() -> Iterator[KubernetesSettings]:
 
 @pytest.fixture
 def new_stage(tmp_path: Path, settings: KubernetesSettings) -> Callable[[], Stage]:
-    return lambda: stage_in(tmp_path / "home", settings, DEADLINE, IMAGE)
+    return lambda: stage_in(tmp_path / "home", settings, DEADLINE)
 
 
 class TestKubernetes(ClusterSuite):

@@ -96,6 +96,11 @@ class EmulatedCluster:
     def create(self, kind: str, item: Object, namespace: str = "runs") -> Object:
         return self._do(lambda: self._registry.create(BY_KIND[kind], namespace, item))
 
+    def delete(self, kind: str, name: str, namespace: str = "runs") -> None:
+        """Delete an object, and what it owns in the background."""
+        options = {"propagationPolicy": "Background"}
+        self._do(lambda: self._registry.delete(BY_KIND[kind], namespace, name, options))
+
     def patch(self, kind: str, name: str, patch: Object, namespace: str = "runs") -> Object:
         """Change an object by a merge patch, its status as well."""
         kind_ = "application/merge-patch+json"
@@ -158,6 +163,16 @@ class EmulatedCluster:
 
         self._do(kill)
 
+    def rotate_log(self, pod: str, last: bytes, namespace: str = "runs") -> None:
+        """Throw away the log of a pod's first container up to a line, once it is there."""
+
+        async def rotate() -> None:
+            running = self._nodes.running(self._store.get(PODS, namespace, pod))
+            assert running is not None
+            await next(iter(running.logs.values())).rotate(last)
+
+        self._wait(rotate())
+
     def pull_slowly(self, seconds: float) -> None:
         """Have every image pulled for a while, on the nodes there are."""
 
@@ -170,6 +185,10 @@ class EmulatedCluster:
     def drop_streams(self) -> None:
         """Break every watch, log and shell there is."""
         self._do(lambda: self._server.cut_streams())
+
+    def silence_streams(self) -> None:
+        """Let nothing more come of the watches and logs there are, as where packets are lost."""
+        self._do(lambda: self._server.silence_streams())
 
     def expire(self) -> None:
         """Forget old revisions, and break watches: who comes back with one of those is answered 410."""

@@ -113,8 +113,6 @@ class KubernetesCluster:
         called = names(self._platform, launch)
         execution = self._watch(launch.execution, launch.allocation.nodes, called.job)
         execution.create(launch, called, self._settings, self._nodes.place(launch))
-        if self._reachability.silent is not None:
-            self._say_silent(execution, self._reachability.silent)
         await self._show(execution, created=True)
 
     async def adopt(self, launch: Launch) -> None:
@@ -190,6 +188,8 @@ class KubernetesCluster:
     ) -> Execution:
         execution = Execution(self._site, identity, ranks, job_name, admitted=admitted, owned=owned)
         self._executions[identity] = self._by_job[job_name] = execution
+        if self._reachability.silent is not None:
+            self._say_silent(execution, self._reachability.silent)
         return execution
 
     async def _show(self, execution: Execution, *, created: bool) -> None:
@@ -290,7 +290,7 @@ class KubernetesCluster:
         self._recount()
 
     def _say_silent(self, execution: Execution, silent: str) -> None:
-        execution.hold_up("CLUSTER_UNREACHABLE", f"cluster {self.name}: {silent}")
+        execution.hold_up("CLUSTER_UNREACHABLE", f"{silent}; its status is the last that was known")
 
     # Odds and ends
 

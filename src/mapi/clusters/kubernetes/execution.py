@@ -61,7 +61,7 @@ class Execution:
         self.owned = owned
         self.ranks = {number: Rank(number) for number in range(ranks)}
         self._site = site
-        self._requests = Requests(job_name)
+        self._requests = Requests(job_name, lambda why: self.hold_up("CLUSTER_REFUSES", why))
         self._ending = False
         self._admission = Admission(site, identity, job_name, self._requests, self._tell, admitted=admitted)
         self._failure: LaunchFailed | None = None
@@ -84,7 +84,7 @@ class Execution:
             if not self._site.queue and not self._ending:
                 await api.patch(JOBS, called.job, {"spec": {"suspend": False}})
 
-        self._requests.ask(make, self._refused)
+        self._requests.ask(make, self._refused, denied=self._refused)
 
     def end(self, *, force: bool) -> None:
         """Have every rank end.
@@ -192,9 +192,10 @@ class Execution:
         self.notice(kind, message, message)
 
     async def finished(self) -> None:
-        """Wait until every rank has ended and what it printed is there."""
+        """Wait until every rank that has a pod has ended, and what it printed is there."""
         for rank in list(self.ranks.values()):
-            await rank.over.wait()
+            if rank.pod is not None:
+                await rank.over.wait()
         await asyncio.gather(*self._copies, return_exceptions=True)
 
     # How ranks end

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from mapi.clusters.kubernetes.client import PODS, Api, KubernetesError, Refused, backoff
+from mapi.clusters.kubernetes.client import PODS, Api, KubernetesError, Refused, Unreachable, backoff
 from mapi.clusters.kubernetes.stamps import Mark, Resumption
 from mapi.clusters.kubernetes.status import CONTAINER
 
@@ -23,10 +23,10 @@ _LAST_TRIES = 6
 _END_IS_NEAR = 1.0
 
 #: A log may be silent for hours: now and then it is asked for anew, lest its connection has died.
-_LONG_SILENCE = 300.0
-#: How long a log may be silent when its container has ended; that of a lost node is so for ever. In seconds.
-_LAST_WORDS = 5.0
-#: And how long if it is asked for then: an API server gives up earlier on a node that does not answer.
+_SILENCE = 300.0
+#: How long it may take to end when its container has ended; that of a lost node never does. In seconds.
+_LAST_WORDS = 10.0
+#: And how long it may be silent when it is asked for then: an API server gives up earlier on a lost node.
 _NO_MORE = 60.0
 
 #: How wide the numbers of a note are, so that each note covers the one before.
@@ -63,7 +63,7 @@ class LogCopy:
         while True:
             last = over.is_set()
             try:
-                news = await self._read(pod, None if last else over)
+                news = await (self._read(pod, follow=False) if last else self._follow(pod, over))
                 if last and not news:
                     return
                 # It may only look like the end: somebody on the way has lost somebody further on
@@ -78,7 +78,7 @@ class LogCopy:
                     if not whole:
                         self._lost(str(error))
                     return
-            except (KubernetesError, TimeoutError):
+            except KubernetesError:
                 whole = False
             except FileNotFoundError:  # the log's folder is gone: nobody wants it
                 return
@@ -86,31 +86,43 @@ class LogCopy:
                 self._lost(f"it cannot be written: {error.strerror}")
             await (asyncio.sleep(next(pauses)) if last else _wait(over, next(pauses)))
 
-    async def _read(self, pod: str, over: asyncio.Event | None) -> bool:
-        """Read what there is, with `over` until its end; return whether something came that was not there."""
+    async def _follow(self, pod: str, over: asyncio.Event) -> bool:
+        """Read until the container has ended; return whether something came."""
+        reading = asyncio.ensure_future(self._read(pod, follow=True))
+        ending = asyncio.ensure_future(over.wait())
+        try:
+            await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+            return await asyncio.wait_for(reading, _LAST_WORDS)
+        except TimeoutError:
+            raise Unreachable("the log does not end, although its container has") from None
+        finally:
+            reading.cancel()
+            ending.cancel()
+            await asyncio.gather(reading, ending, return_exceptions=True)
+
+    async def _read(self, pod: str, *, follow: bool) -> bool:
+        """Read to the end; return whether something came that was not there."""
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         note = os.open(self._note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(log).st_size
             mark = _noted(note, size)
             told = Resumption(mark, size)
-            async with _last_words(over) as heard:
-                async for data in self._api.stream(
-                    self._api.path(PODS, pod, "log"),
-                    _LONG_SILENCE if over else _NO_MORE,
-                    container=CONTAINER,
-                    follow="true" if over else None,
-                    timestamps="true",
-                    sinceTime=mark.since if mark else None,
-                ):
-                    heard()
-                    had_gap = told.gap
-                    _append(log, told.feed(data))
-                    if told.mark != mark:
-                        mark = told.mark
-                        _write(note, mark)
-                    if told.gap and not had_gap:
-                        self._lost(_ROTATED)
+            async for data in self._api.stream(
+                self._api.path(PODS, pod, "log"),
+                _SILENCE if follow else _NO_MORE,
+                container=CONTAINER,
+                follow="true" if follow else None,
+                timestamps="true",
+                sinceTime=mark.since if mark else None,
+            ):
+                had_gap = told.gap
+                _append(log, told.feed(data))
+                if told.mark != mark:
+                    mark = told.mark
+                    _write(note, mark)
+                if told.gap and not had_gap:
+                    self._lost(_ROTATED)
             if not told.caught_up:
                 raise _Short(_ROTATED)
             return os.fstat(log).st_size > size
@@ -141,32 +153,6 @@ def _write(note: int, mark: Mark | None) -> None:
 def _append(log: int, data: bytes) -> None:
     while data:
         data = data[os.write(log, data) :]
-
-
-@asynccontextmanager
-async def _last_words(over: asyncio.Event | None) -> AsyncIterator[Callable[[], None]]:
-    """Give up what is silent for long after `over`; called by who hears something.
-
-    Raises:
-        TimeoutError: it was given up.
-    """
-    now = asyncio.get_running_loop().time
-
-    def heard() -> None:
-        if over is not None and over.is_set():
-            patience.reschedule(now() + _LAST_WORDS)
-
-    async def begin(over: asyncio.Event) -> None:
-        await over.wait()
-        heard()
-
-    async with asyncio.timeout(None) as patience:
-        beginning = None if over is None else asyncio.create_task(begin(over))
-        try:
-            yield heard
-        finally:
-            if beginning is not None:
-                beginning.cancel()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -38,12 +38,16 @@ class Reachability:
             self._troubles.pop(resource, None)
             if self.silent is not None and not self._troubles:
                 self._become(None)
-        elif self._troubles.setdefault(resource, error) is error:
+            return
+        before = self._troubles.get(resource)
+        self._troubles[resource] = error
+        if type(error) is not type(before):
             asyncio.get_running_loop().call_later(_PATIENCE, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        if self._troubles and self.silent is None:
-            self._become(str(next(iter(self._troubles.values()))))
+        trouble = next(iter(self._troubles.values()), None)
+        if trouble is not None and str(trouble) != self.silent:
+            self._become(str(trouble))
 
     def _become(self, silent: str | None) -> None:
         self.silent = silent

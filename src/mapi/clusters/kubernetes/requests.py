@@ -22,22 +22,32 @@ def pass_over(_: Refused) -> None:
 class Requests:
     """The requests of one execution, and whatever else is done for it meanwhile."""
 
-    def __init__(self, name: str) -> None:
-        """Begin with none. `name`: of the execution, for the log."""
+    def __init__(self, name: str, held_up: Callable[[str], None]) -> None:
+        """Begin with none.
+
+        Args:
+            name: of the execution, for the log.
+            held_up: called with the reason why something is not allowed that is tried until it is.
+        """
         self._name = name
+        self._held_up = held_up
         self._order = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(
-        self, what: Callable[[], Awaitable[None]], refused: Callable[[Refused], None] = pass_over
+        self,
+        what: Callable[[], Awaitable[None]],
+        refused: Callable[[Refused], None] = pass_over,
+        denied: Callable[[Refused], None] | None = None,
     ) -> None:
         """Do something when all that was asked before is done; try until there is an answer.
 
         Args:
             what: does it.
             refused: called where the answer is that it will never be done.
+            denied: called when it is not allowed; by default it is tried until it is.
         """
-        self.do(self._insist(what, refused))
+        self.do(self._insist(what, refused, denied))
 
     def do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something beside the requests."""
@@ -57,17 +67,25 @@ class Requests:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _insist(self, what: Callable[[], Awaitable[None]], refused: Callable[[Refused], None]) -> None:
+    async def _insist(
+        self,
+        what: Callable[[], Awaitable[None]],
+        refused: Callable[[Refused], None],
+        denied: Callable[[Refused], None] | None,
+    ) -> None:
         async with self._order:
             for pause in backoff():
                 try:
                     await what()
                     return
                 except Refused as error:
-                    if not error.is_passing:
-                        refused(error)
+                    final = denied if error.is_denied else refused
+                    if final is not None and not error.is_passing:
+                        final(error)
                         return
                     log.warning("%s: %s", self._name, error)
+                    if error.is_denied:
+                        self._held_up(str(error))
                 except KubernetesError:
                     pass
                 await asyncio.sleep(pause)
