@@ -20,6 +20,7 @@ from mapi.domain.run import Allocation, ExecutionId
 from mapi.domain.secrets import BY_TYPE, OpenSecret, Secret, Value
 from mcli.models.secret import SecretType
 from tests.kubernetes.emulation import validation
+from tests.kubernetes.emulation.patches import merged
 from tests.kubernetes.emulation.pods import expanded
 from tests.kubernetes.emulation.resources import BY_KIND
 
@@ -425,6 +426,12 @@ def test_rank_0_is_met_by_its_name_or_at_the_address_of_a_service() -> None:
     assert objects.master_address(called(what), made) == "10.1.2.3"
 
 
-def test_a_queue_is_named_on_the_job() -> None:
-    labels = job_of(launch(), KubernetesSettings(queue="team"))["metadata"]["labels"]
-    assert labels["kueue.x-k8s.io/queue-name"] == "team"
+def test_a_job_is_let_go_when_all_is_there_at_once_or_in_its_queues_turn() -> None:
+    made = job_of(launch())
+    assert made["spec"]["suspend"] is True and not objects.is_let_go(made)
+    for queue, change in (
+        ("", {"spec": {"suspend": False}}),
+        ("team", {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "team"}}}),
+    ):
+        assert objects.let_go(KubernetesSettings(queue=queue)) == change
+        assert objects.is_let_go(merged(made, change, strategic=False))

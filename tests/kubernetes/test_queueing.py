@@ -44,8 +44,8 @@ def test_what_the_queue_lets_in_starts_and_the_rest_waits_with_its_words(
         assert stage.cluster.inventory.has_queue
         waits = "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done"
         first = await stage.launch(waits, placement=("", ""), nodes=2, cpus=1)
-        second = await stage.launch("echo later", **NOWHERE)
         await stage.logged(first, b"up", 1)
+        second = await stage.launch("echo later", **NOWHERE)
         await queued(stage, second, "waiting in queue team of there: couldn't assign flavors to pod set main")
         assert not stage.of(Admitted, second)
         await stage.cluster.end(first.execution)

@@ -22,7 +22,7 @@ from mapi.clusters.kubernetes.client import (
 )
 from mapi.clusters.kubernetes.logs import LogCopy
 from mapi.clusters.kubernetes.names import Names
-from mapi.clusters.kubernetes.objects import job, master_address, secrets, service
+from mapi.clusters.kubernetes.objects import is_let_go, job, let_go, master_address, secrets, service
 from mapi.clusters.kubernetes.place import Place
 from mapi.clusters.kubernetes.rank import Rank, Site
 from mapi.clusters.kubernetes.requests import Requests
@@ -76,13 +76,13 @@ class Execution:
 
         async def make() -> None:
             made = await api.create(JOBS, job(launch, called, settings, place))
-            if not made["spec"].get("suspend") or self._ending:
+            if is_let_go(made) or self._ending:
                 return
             door = await api.create(SERVICES, service(called, settings, made))
             for secret in secrets(launch, called, made, master_address(called, door)):
                 await api.create(SECRETS, secret)
-            if not self._site.queue and not self._ending:
-                await api.patch(JOBS, called.job, {"spec": {"suspend": False}})
+            if not self._ending:
+                await api.patch(JOBS, called.job, let_go(settings))
 
         self._requests.ask(make, self._refused, denied=self._refused)
 

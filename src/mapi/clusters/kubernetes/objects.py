@@ -30,11 +30,10 @@ def job(launch: Launch, called: Names, settings: KubernetesSettings, place: Plac
         place: what its ranks may count on.
     """
     nodes, labels = launch.allocation.nodes, dict(called.labels)
-    queue = {QUEUE: settings.queue} if settings.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": called.job, "labels": labels | queue},
+        "metadata": {"name": called.job, "labels": labels},
         "spec": {
             "suspend": True,
             "completionMode": "Indexed",
@@ -47,6 +46,18 @@ def job(launch: Launch, called: Names, settings: KubernetesSettings, place: Plac
             },
         },
     }
+
+
+def let_go(settings: KubernetesSettings) -> Json:
+    """The change that starts a Job when all that its pods need is there: at once, or in its queue's turn."""
+    if settings.queue:
+        return {"metadata": {"labels": {QUEUE: settings.queue}}}
+    return {"spec": {"suspend": False}}
+
+
+def is_let_go(made: Json) -> bool:
+    """Whether a Job was changed like that."""
+    return not made["spec"].get("suspend") or QUEUE in made["metadata"].get("labels", {})
 
 
 def service(called: Names, settings: KubernetesSettings, owner: Json) -> Json:
