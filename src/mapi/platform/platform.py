@@ -5,6 +5,7 @@ Here the run database, the scheduler, the clusters and the logs meet; none of th
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
@@ -93,8 +94,12 @@ class Platform:
         await self._vault.open()
         self._answers.open(await self._store.created_without_key(now_ms() - ADOPTION_MS))
         active = await self._book.open()
-        for name, dispatcher in self._dispatchers.items():
-            await dispatcher.open([run for run in active if run.latest.allocation.cluster == name])
+        await asyncio.gather(  # each may have to wait for a cluster that is away
+            *(
+                dispatcher.open([run for run in active if run.latest.allocation.cluster == name])
+                for name, dispatcher in self._dispatchers.items()
+            )
+        )
         orphans = [run.name for run in active if run.latest.allocation.cluster not in self._dispatchers]
         if orphans:
             log.warning("these runs wait for clusters that are not configured: %s", ", ".join(orphans))
