@@ -128,6 +128,7 @@ class LogCopy:
                     _write(note, mark)
                 if told.gap and not had_gap:
                     self._lost(_ROTATED)
+                await asyncio.sleep(0)  # a thousand lines may have come at once, each by itself
             if not told.caught_up:
                 raise _Short(_ROTATED)
             return os.fstat(log).st_size > size
