@@ -11,6 +11,7 @@ import pytest
 from mapi.clusters.base import Launch, LaunchFailed, Notice, RankExited
 from mapi.clusters.kubernetes import client, cluster, logs, reachability
 from mapi.domain.errors import Conflict
+from mapi.domain.run import Allocation, ExecutionId
 from mcli.models.mint_message import TerminalSize
 from tests.clusters.suite import Stage, play, until
 from tests.kubernetes.emulation.cluster import EmulatedCluster
@@ -184,6 +185,34 @@ def test_it_opens_although_the_cluster_is_away(
         await _finish(stage, launch)
         assert (await stage.exited(launch)).exit_code == 0
         assert stage.read_log(launch.execution, 0) == b"up\ndone\n"
+
+    play(new_stage, scene)
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_credentials_that_are_refused_from_the_start_are_said(
+    new_stage: Callable[[], Stage], emulated: EmulatedCluster, code: int
+) -> None:
+    emulated.faults.fail("*", "*", code, times=10**6, message="you are not you")
+
+    async def scene(stage: Stage) -> None:
+        launch = Launch(
+            ExecutionId("run-0", 0),
+            "early",
+            "true",
+            "",
+            {},
+            "",
+            Allocation("there", "cpu", 1, 0, 0, None),
+            ("",),
+        )
+        await stage.cluster.adopt(launch)
+        assert "you are not you" in (await stage.noticed(launch, "CLUSTER_UNREACHABLE")).message
+        assert len(emulated.requests) < 60
+        assert not stage.of(RankExited, launch)
+        emulated.faults.failures.clear()
+        await stage.noticed(launch, "CLUSTER_REACHED")
+        await stage.exited(launch)
 
     play(new_stage, scene)
 

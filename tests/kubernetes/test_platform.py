@@ -69,6 +69,13 @@ class Site:
         """Wait until a run has printed something."""
         wait_until(lambda: text in self.log(name, *arguments), f"{name} prints {text!r}", 60)
 
+    def events(self, name: str) -> list[str]:
+        """What has happened to a run, by the types of its events."""
+        return [
+            each["type"]
+            for each in json.loads(self.mcli("describe", "run", name, "-o", "json").stdout)["events"]
+        ]
+
     def left(self) -> list[str]:
         """The names of what is in the namespace."""
 
@@ -85,6 +92,16 @@ class Site:
     def kill(self) -> None:
         """End the server as a crash would."""
         os.kill(json.loads(self.info.read_text())["pid"], signal.SIGKILL)
+
+    def away(self) -> None:
+        """Let the API server of the emulated cluster be reached by nobody."""
+        assert self.emulated is not None
+        self.emulated.down()
+
+    def back(self) -> None:
+        """Let it be reached again, if it is one that can be away."""
+        if self.emulated is not None:
+            self.emulated.up()
 
     def stop_everything(self) -> None:
         names = self.mcli("get", "runs", "-s", ACTIVE, "--limit", "none", "-o", "name").stdout.split()
@@ -122,6 +139,7 @@ def _opened(site: Site) -> Iterator[Site]:
 @pytest.fixture
 def site(_site: Site) -> Iterator[Site]:
     yield _site
+    _site.back()
     _site.stop_everything()
     wait_until(lambda: not _site.left(), "nothing is left in the namespace", 60)
 
@@ -270,3 +288,24 @@ def test_a_run_reaches_the_platform_with_its_token(site: Site) -> None:
     )
     site.ended(name)
     assert name in site.log(name) or '"data"' in site.log(name)
+
+
+def test_a_cluster_that_is_away_holds_up_nobody_else(site: Site) -> None:
+    if site.emulated is None:
+        pytest.skip("a real cluster is not to be taken away")
+    runs = site.run("echo up; sleep 1000", "runs")
+    site.prints(runs, "up")
+    site.away()
+    wait_until(lambda: "CLUSTER_UNREACHABLE" in site.events(runs), "the run is told")
+    assert site.mcli.record(runs)["status"] == RunStatus.RUNNING.value
+    late = site.run("echo late", "late")
+    site.ended(site.run("echo here", cluster="here"))
+    shown = json.loads(site.mcli("get", "clusters", "-o", "json").stdout)
+    assert [each["name"] for each in shown] == ["here", "kube"]
+    site.mcli("stop", "run", runs)
+    site.kill()
+    assert site.mcli.record(late)["status"] != RunStatus.COMPLETED.value  # by a server that came up meanwhile
+    site.back()
+    site.ended(late)
+    site.ended(runs, RunStatus.STOPPED)
+    assert site.log(runs) == "up\n"

@@ -94,7 +94,7 @@ class Platform:
         await self._vault.open()
         self._answers.open(await self._store.created_without_key(now_ms() - ADOPTION_MS))
         active = await self._book.open()
-        await asyncio.gather(
+        await asyncio.gather(  # each may have to wait for a cluster that is away
             *(
                 dispatcher.open([run for run in active if run.latest.allocation.cluster == name])
                 for name, dispatcher in self._dispatchers.items()

@@ -149,8 +149,8 @@ class KubernetesCluster:
                 execution.owned = False
                 execution.remove()
         swept = self._do(self._remove(lambda execution: execution not in kept))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(swept), _FIRST_LOOK)
+        if self._jobs.synced.is_set():  # otherwise `open` has waited already, in vain
+            await asyncio.wait((swept,), timeout=_FIRST_LOOK)
 
     async def release(self, execution: ExecutionId) -> None:
         """Delete the objects of an execution: its history has all that they say."""

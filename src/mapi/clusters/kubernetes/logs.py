@@ -51,6 +51,7 @@ class LogCopy:
         self._log = log
         self._note = note
         self._lost = lost
+        self._heard = 0
 
     async def run(self, pod: str, over: asyncio.Event) -> None:
         """Copy until everything is there.
@@ -92,9 +93,13 @@ class LogCopy:
         ending = asyncio.ensure_future(over.wait())
         try:
             await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
-            return await asyncio.wait_for(reading, _LAST_WORDS)
-        except TimeoutError:
-            raise Unreachable("the log does not end, although its container has") from None
+            heard = -1
+            while not reading.done() and self._heard != heard:  # there may be much left to read
+                heard = self._heard
+                await asyncio.wait((reading,), timeout=_LAST_WORDS)
+            if not reading.done():
+                raise Unreachable("the log does not end, although its container has")
+            return reading.result()
         finally:
             reading.cancel()
             ending.cancel()
@@ -116,6 +121,7 @@ class LogCopy:
                 timestamps="true",
                 sinceTime=mark.since if mark else None,
             ):
+                self._heard += 1
                 had_gap = told.gap
                 _append(log, told.feed(data))
                 if told.mark != mark:
@@ -123,6 +129,7 @@ class LogCopy:
                     _write(note, mark)
                 if told.gap and not had_gap:
                     self._lost(_ROTATED)
+                await asyncio.sleep(0)  # a thousand lines may have come at once, each by itself
             if not told.caught_up:
                 raise _Short(_ROTATED)
             return os.fstat(log).st_size > size
