@@ -89,7 +89,7 @@ class KubernetesCluster:
         """Begin to watch, and wait a moment to know what there is."""
         self._report = report
         self._changed = changed
-        self._opened = datetime.now(UTC)
+        self._opened = datetime.now(UTC).replace(microsecond=0)  # events are timed in seconds
         watches = (self._nodes, self._jobs, self._pods, self._events)
         self._running = [asyncio.create_task(watch.run()) for watch in watches]
         with suppress(TimeoutError):
@@ -247,15 +247,15 @@ class KubernetesCluster:
 
     def _event_seen(self, event: Json, gone: bool) -> None:
         kind = _TELLING.get(event.get("reason", ""))
-        about = event.get("involvedObject", {})
-        item = {"Job": self._jobs, "Pod": self._pods}.get(about.get("kind", ""), self._jobs).items.get(
-            about.get("name", "")
-        )
-        if kind is None or gone or item is None or not self._is_recent(event):
+        if kind is None or gone or not self._is_recent(event):
             return
-        execution = self._executions.get(execution_of(item))
-        if execution is not None:
-            execution.notice(kind, event.get("message", ""))
+        # Its pod need not be known here yet; the name of one begins with that of its Job
+        about = event["involvedObject"]
+        name = about.get("name", "")
+        job = name if about.get("kind") == "Job" else name.rpartition("-")[0].rpartition("-")[0]
+        for execution in self._executions.values():
+            if execution.job_name == job:
+                execution.notice(kind, event.get("message", ""))
 
     def _is_recent(self, event: Json) -> bool:
         """Whether an event came while this process watched; the older ones have been told."""
