@@ -150,6 +150,11 @@ class Nodes:
         self._disrupt(pod, "TerminationByKubelet", message)
         running.end(0, {"reason": "Evicted", "message": message})
 
+    def evict_by_request(self, pod: Object) -> None:
+        """Delete a pod because somebody asks to evict it, as who drains a node does."""
+        self._disrupt(pod, "EvictionByEvictionAPI", "Eviction API: evicting")
+        self._registry.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+
     def _on(self, name: str) -> list[Object]:
         return [
             pod

@@ -47,9 +47,10 @@ RESOURCES = (
     Resource("v1", "events", "Event", short=("ev",)),
     Resource("batch/v1", "jobs", "Job"),
     Resource("kueue.x-k8s.io/v1beta1", "workloads", "Workload", short=("wl",)),
+    Resource("v1", "limitranges", "LimitRange", short=("limits",)),
 )
 
-NAMESPACES, NODES, PODS, SERVICES, SECRETS, CONFIGMAPS, _, EVENTS, JOBS, _ = RESOURCES
+NAMESPACES, NODES, PODS, SERVICES, SECRETS, CONFIGMAPS, _, EVENTS, JOBS, _, LIMIT_RANGES = RESOURCES
 
 BY_KIND = {resource.kind: resource for resource in RESOURCES}
 

@@ -32,7 +32,7 @@ _END_IS_NEAR = 1.0
 #: A log may be silent for hours: now and then it is asked for anew, lest its connection has died.
 _LONG_SILENCE = 300.0
 #: How long a log may be silent when its container has ended; that of a lost node is so for ever. In seconds.
-_LAST_WORDS = 5.0
+_LAST_WORDS = 2.0
 #: And how long if it is asked for then: an API server gives up earlier on a node that does not answer.
 _NO_MORE = 60.0
 
