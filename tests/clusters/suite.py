@@ -334,7 +334,7 @@ class ClusterSuite:
             launch = await stage.launch(command, nodes=2, env={"WHO": "me"})
             await stage.logged(launch, b"up", rank=1)
             await stage.started(launch, 1)
-            look = "echo $WHO $NODE_RANK; cat $PARAMETERS; [ $(pwd) = $(cat place) ] && touch end; exit 3"
+            look = "echo $WHO $NODE_RANK; cat $PARAMETERS; [ $(pwd) = $(cat place) ] && exit 3"
             shell = await stage.cluster.shell(launch.execution, 1, command=look, size=TerminalSize())
             printed = b""
             while data := await shell.read():
@@ -342,7 +342,9 @@ class ClusterSuite:
             assert printed == b"me 1\r\nlr: 0.1\r\n"
             assert await shell.exit_code() == 3
             shell.close()
+            last = await stage.cluster.shell(launch.execution, 1, command="touch end", size=TerminalSize())
             assert (await stage.exited(launch, 1)).exit_code == 0
+            last.close()
             with pytest.raises(Conflict, match="rank 1 does not run"):
                 await stage.cluster.shell(launch.execution, 1, command=None, size=TerminalSize())
             await stage.cluster.end(launch.execution, force=True)

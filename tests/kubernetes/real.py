@@ -1,6 +1,7 @@
 """A real Kubernetes cluster, where there is one: MAPI_TEST_KUBECONFIG and MAPI_TEST_IMAGE name it.
 
-The image needs /bin/sh and the usual small programs, and has to be on the nodes already, or to be had.
+The image needs /bin/sh and the usual small programs, and has to be on the nodes already, or to be had. Where
+MAPI_TEST_ADDRESS says at which address its pods reach this machine, they are tried to.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import pytest
 from mapi.clusters.kubernetes.client import Api
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 
-KUBECONFIG, IMAGE = (os.environ.get(f"MAPI_TEST_{name}", "") for name in ("KUBECONFIG", "IMAGE"))
+KUBECONFIG, IMAGE, ADDRESS = (
+    os.environ.get(f"MAPI_TEST_{name}", "") for name in ("KUBECONFIG", "IMAGE", "ADDRESS")
+)
 
 needs_cluster = pytest.mark.skipif(
     not (KUBECONFIG and IMAGE), reason="MAPI_TEST_KUBECONFIG and MAPI_TEST_IMAGE name no real cluster"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mapi.clusters.kubernetes.cluster import KubernetesCluster
 from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.domain.run import ExecutionId
 from tests.clusters.suite import DEADLINE, Stage
+from tests.kubernetes.emulation.cluster import EmulatedCluster
 
 
 def stage_in(home: Path, settings: KubernetesSettings, deadline: float = DEADLINE) -> Stage:
@@ -20,3 +22,17 @@ def stage_in(home: Path, settings: KubernetesSettings, deadline: float = DEADLIN
 
     home.mkdir(exist_ok=True)
     return Stage(lambda: KubernetesCluster("there", home, settings, log_path), read_log, deadline)
+
+
+def settings_of(cluster: EmulatedCluster, directory: Path, **more: Any) -> KubernetesSettings:
+    """Settings for the namespace of an emulated cluster.
+
+    Args:
+        cluster: the cluster.
+        directory: where its kubeconfig is written.
+        more: other settings than the usual ones.
+    """
+    kubeconfig = directory / "kubeconfig"
+    kubeconfig.write_text(cluster.kubeconfig)
+    usual = {"default_image": "sh:1", "ranks_share_nodes": True}
+    return KubernetesSettings(kubeconfig=str(kubeconfig), **{**usual, **more})

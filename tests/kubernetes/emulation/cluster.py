@@ -43,7 +43,9 @@ class EmulatedCluster:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="emulated-kubernetes")
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="emulated-kubernetes", daemon=True
+        )
         self._socket = _listen(0)
         self.url = f"https://127.0.0.1:{self._socket.getsockname()[1]}"
         self.certificate, self._key = home / "certificate.pem", home / "key.pem"
@@ -92,6 +94,11 @@ class EmulatedCluster:
 
     def create(self, kind: str, item: Object, namespace: str = "runs") -> Object:
         return self._do(lambda: self._registry.create(BY_KIND[kind], namespace, item))
+
+    def delete(self, kind: str, name: str, namespace: str = "runs") -> None:
+        """Delete an object, and what it owns in the background."""
+        options = {"propagationPolicy": "Background"}
+        self._do(lambda: self._registry.delete(BY_KIND[kind], namespace, name, options))
 
     def patch(self, kind: str, name: str, patch: Object, namespace: str = "runs") -> Object:
         """Change an object by a merge patch, its status as well."""
@@ -142,6 +149,16 @@ class EmulatedCluster:
 
         self._do(kill)
 
+    def rotate_log(self, pod: str, last: bytes, namespace: str = "runs") -> None:
+        """Throw away the log of a pod's first container up to a line, once it is there."""
+
+        async def rotate() -> None:
+            running = self._nodes.running(self._store.get(PODS, namespace, pod))
+            assert running is not None
+            await next(iter(running.logs.values())).rotate(last)
+
+        self._wait(rotate())
+
     def pull_slowly(self, seconds: float) -> None:
         """Have every image pulled for a while, on the nodes there are."""
 
@@ -154,6 +171,10 @@ class EmulatedCluster:
     def drop_streams(self) -> None:
         """Break every watch, log and shell there is."""
         self._do(lambda: self._server.cut_streams())
+
+    def silence_streams(self) -> None:
+        """Let nothing more come of the watches and logs there are, as where packets are lost."""
+        self._do(lambda: self._server.silence_streams())
 
     def expire(self) -> None:
         """Forget old revisions, and break watches: who comes back with one of those is answered 410."""
@@ -223,6 +244,9 @@ class EmulatedCluster:
         self._server.cut_streams()
         await self._serving
         self._socket.close()
+        # Those in the midst of a handshake or a farewell are known to nobody but the loop
+        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
 
     def _noted(self, change: Change) -> None:
         self._jobs.note(change)

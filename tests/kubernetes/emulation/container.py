@@ -1,7 +1,8 @@
 """A program of its own: it starts a container's command in namespaces of its own, or joins it there.
 
 `container.py start SPEC STATUS` has the command as process 1 of a new process namespace, as a container
-runtime does: it gets no signals that it does not handle, and everything it started ends with it. The file
+runtime does: it gets no signals that it does not handle, and everything it started ends with it. Where the
+pod shares its processes, another is number 1, and only the second holds. The file
 system is this machine's, with the volumes shown at their paths. `container.py join SPEC STATUS` runs a
 command beside it, for `exec`.
 
@@ -32,9 +33,11 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def start(spec: dict[str, Any]) -> int:
     mounts = _mounts(spec)
     mounts.isolate()
+    machine = os.open("/proc", os.O_PATH)
     _check(_LIBC.unshare(_NEWPID | _NEWUTS), "unshare")
-    child = os.fork()
-    if child == 0:
+    forked, forks = os.pipe()
+    first = os.fork()
+    if first == 0:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         with _failure_told():
             socket.sethostname(spec["hostname"])
@@ -43,8 +46,29 @@ def start(spec: dict[str, Any]) -> int:
             for target in spec["read_only"]:
                 mounts._mount(None, target, None, _REMOUNT_READ_ONLY)
             mounts._mount(spec["hosts"], "/etc/hosts", None, 4096)
+            if spec["shared"]:
+                _hold(spec, forks)
             _execute(spec)
-    return _supervise(child)
+    os.close(forks)
+    if not spec["shared"]:
+        return _supervise(first, first)
+    os.read(forked, 1)
+    children = os.open(f"{first}/task/{first}/children", os.O_RDONLY, dir_fd=machine)
+    return _supervise(first, int(os.read(children, 64) or first))
+
+
+def _hold(spec: dict[str, Any], forks: int) -> None:
+    """Be process 1 for as long as the command runs, as the first container of every pod is."""
+    command = os.fork()
+    if command == 0:
+        return
+    os.write(forks, b"x")
+    for descriptor in (_STATUS, 0, 1, 2):
+        os.close(descriptor)
+    while True:
+        ended, status = os.wait()
+        if ended == command:
+            os._exit(_code(status))
 
 
 def join(spec: dict[str, Any]) -> int:
@@ -59,7 +83,7 @@ def join(spec: dict[str, Any]) -> int:
     if child == 0:
         with _failure_told():
             _execute(spec)
-    return _supervise(child)
+    return _supervise(child, child)
 
 
 def _execute(spec: dict[str, Any]) -> None:
@@ -78,12 +102,16 @@ def _execute(spec: dict[str, Any]) -> None:
         raise OSError(f'exec: "{program}": {missing}') from None
 
 
-def _supervise(child: int) -> int:
-    os.write(_STATUS, f"process {child}\n".encode())
+def _supervise(child: int, command: int) -> int:
+    os.write(_STATUS, f"process {command}\n".encode())
     os.close(_STATUS)
     for descriptor in (0, 1, 2):
         os.close(descriptor)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return _code(os.waitpid(child, 0)[1])
+
+
+def _code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code
 
 

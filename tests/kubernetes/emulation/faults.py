@@ -40,6 +40,7 @@ class Faults:
     failures: list[Failure] = field(default_factory=list)
     denied: set[tuple[str, str]] = field(default_factory=set)
     delays: dict[tuple[str, str], float] = field(default_factory=dict)
+    late: dict[tuple[str, str], float] = field(default_factory=dict)
     log_cuts: list[int] = field(default_factory=list)
 
     def fail(
@@ -64,8 +65,12 @@ class Faults:
         self.denied.discard((verb, resource))
 
     def delay(self, verb: str, resource: str, seconds: float) -> None:
-        """Answer late."""
+        """Do what is asked late."""
         self.delays[verb, resource] = seconds
+
+    def answer_late(self, verb: str, resource: str, seconds: float) -> None:
+        """Do what is asked at once, and say so late."""
+        self.late[verb, resource] = seconds
 
     def cut_next_log(self, after: int) -> None:
         """Break the next log stream when it has delivered so many bytes."""
@@ -87,6 +92,11 @@ class Faults:
                 failure.times -= 1
                 reason = _REASONS.get(failure.code, "InternalError")
                 raise ApiError(failure.code, reason, failure.message, retry_after=failure.retry_after)
+
+    async def linger(self, verb: str, resource: str) -> None:
+        """Hold back the answer to a request, if that is to be done."""
+        for pair in _fitting(verb, resource):
+            await asyncio.sleep(self.late.get(pair, 0))
 
 
 def _fitting(verb: str, resource: str) -> list[tuple[str, str]]:
@@ -115,3 +125,14 @@ async def until_cut(
             yield data
     finally:
         cutting.cancel()
+
+
+async def until_silent(
+    stream: AsyncIterator[bytes], silence: asyncio.Event, cut: asyncio.Event
+) -> AsyncIterator[bytes]:
+    """Pass a stream on, until nothing more is to come of it, as where packets are lost."""
+    async for data in stream:
+        if silence.is_set():
+            await cut.wait()
+            raise StreamCut
+        yield data

@@ -33,6 +33,7 @@ class Log:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.ended = False
+        self._kept_from = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     async def collect(self, stream: asyncio.StreamReader) -> None:
@@ -51,6 +52,13 @@ class Log:
             self._add(rest)
         self._wake()
 
+    async def rotate(self, last: bytes) -> None:
+        """Forget everything up to a line, as soon as that is there; who follows is told all of it."""
+        while not any(entry.data == last for entry in self.entries):
+            await self._news()
+        place = next(place for place, entry in enumerate(self.entries) if entry.data == last)
+        self._kept_from = place + 1
+
     def end(self) -> None:
         self.ended = True
         self._wake()
@@ -66,7 +74,8 @@ class Log:
             tail: how many lines of what is there to begin with.
             timestamps: put its time before each line.
         """
-        position = len(self.entries) - tail if tail is not None and tail < len(self.entries) else 0
+        there = len(self.entries) - self._kept_from
+        position = self._kept_from + (there - tail if tail is not None and tail < there else 0)
         starts = True
         while True:
             fresh = self.entries[position:]
@@ -82,9 +91,12 @@ class Log:
             if not fresh and (self.ended or not follow):
                 return
             if not fresh:
-                future = asyncio.get_running_loop().create_future()
-                self._waiting.append(future)
-                await future
+                await self._news()
+
+    async def _news(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
 
     def _add(self, data: bytes) -> None:
         last = self.entries[-1].at if self.entries else 0

@@ -218,6 +218,7 @@ class RunningPod:
         words = [*(container.get("command") or ["/bin/sh"]), *(container.get("args") or [])]
         return {
             "hostname": pods.hostname(self.pod),
+            "shared": bool(spec.get("shareProcessNamespace")),
             "mounts": mounts,
             "read_only": read_only,
             "scratch": str(directory / "scratch"),

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 
 from tests.kubernetes.emulation import discovery, logs
 from tests.kubernetes.emulation.execution import serve_exec
-from tests.kubernetes.emulation.faults import Faults, until_cut
+from tests.kubernetes.emulation.faults import Faults, until_cut, until_silent
 from tests.kubernetes.emulation.nodes import Nodes
 from tests.kubernetes.emulation.paths import Target, parse
 from tests.kubernetes.emulation.registry import Registry
@@ -37,14 +37,14 @@ _REVIEW = f"/apis/{discovery.REVIEWS}/selfsubjectaccessreviews"
 
 
 class ApiServer:
-    """The application; `cut` ends all streams when it is set."""
+    """The application; `cut` ends all streams when it is set, `silence` has nothing more come of them."""
 
     def __init__(self, registry: Registry, nodes: Nodes, faults: Faults, token: str) -> None:
         self._registry = registry
         self._nodes = nodes
         self._faults = faults
         self._token = token
-        self.cut = asyncio.Event()
+        self.cut, self.silence = asyncio.Event(), asyncio.Event()
         self.requests: list[tuple[str, str]] = []
         self.application = Starlette(
             routes=[
@@ -58,6 +58,11 @@ class ApiServer:
         """Break every watch, log and shell there is."""
         self.cut.set()
         self.cut = asyncio.Event()
+
+    def silence_streams(self) -> None:
+        """Let nothing more come of the watches and logs there are."""
+        self.silence.set()
+        self.silence = asyncio.Event()
 
     async def _serve(self, request: Request) -> Response:
         path = request.url.path
@@ -79,6 +84,7 @@ class ApiServer:
             verb = "deletecollection"
         await self._admit(verb, target)
         answer: Response = await getattr(self, f"_{verb}")(request, target)
+        await self._faults.linger(verb, target.what)
         return answer
 
     async def _admit(self, verb: str, target: Target) -> None:
@@ -129,7 +135,9 @@ class ApiServer:
         watch = Watch(
             self._registry.store, target.resource, target.namespace, _selection(request), request.query_params
         )
-        return StreamingResponse(watch.stream(self.cut), media_type="application/json")
+        return StreamingResponse(
+            until_silent(watch.stream(self.cut), self.silence, self.cut), media_type="application/json"
+        )
 
     async def _create(self, request: Request, target: Target) -> Response:
         item = await _body(request)
@@ -199,8 +207,8 @@ class ApiServer:
             timestamps=is_true(query.get("timestamps")),
         )
         most = self._faults.log_cuts.pop(0) if self._faults.log_cuts else None
-        heard = running.kubelet.heard(lines)
-        return StreamingResponse(until_cut(heard, self.cut, most), media_type="text/plain")
+        heard = until_cut(running.kubelet.heard(lines), self.cut, most)
+        return StreamingResponse(until_silent(heard, self.silence, self.cut), media_type="text/plain")
 
     async def _exec(self, websocket: WebSocket) -> None:
         try:

@@ -29,9 +29,11 @@ _ROOTS = {JOBS: "/apis/batch/v1"}
 
 _PATIENCE = 10.0
 
+#: How long to wait at most before trying again, in seconds.
+_LONGEST_PAUSE = 10.0
+
 #: A watch is sent a bookmark about once a minute: when nothing comes for longer, its connection is dead.
 _WATCH_SILENCE = 75.0
-
 _PAGE = 500
 _GONE = 410
 
@@ -52,17 +54,22 @@ class Refused(KubernetesError):
         self.code = code
 
     @property
+    def is_denied(self) -> bool:
+        """Whether somebody has to allow it first."""
+        return self.code in (401, 403)
+
+    @property
     def is_passing(self) -> bool:
         """Whether the same request may succeed later."""
         return self.code == 429 or self.code >= 500  # too many requests; trouble of the server's own
 
 
-def backoff(longest: float = 10.0) -> Iterator[float]:
+def backoff() -> Iterator[float]:
     """Yield how long to wait before each further try, in seconds."""
     pause = 0.1
     while True:
         yield pause * random.uniform(0.8, 1.2)
-        pause = min(pause * 2, longest)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class Api:

@@ -189,6 +189,8 @@ class KubernetesCluster:
             owned=owned,
         )
         self._executions[identity] = execution
+        if self._silent is not None:
+            execution.notice(*self._unreachable())
         return execution
 
     async def _show(self, execution: Execution, *, created: bool) -> None:
@@ -293,15 +295,22 @@ class KubernetesCluster:
             self._troubles.pop(watch.resource, None)
             if not self._troubles:
                 self._say_back()
-        elif self._troubles.setdefault(watch.resource, error) is error:
-            asyncio.get_running_loop().call_later(_PATIENCE, self._say_silent)
+        else:
+            before = self._troubles.get(watch.resource)
+            self._troubles[watch.resource] = error
+            if type(error) is not type(before):
+                asyncio.get_running_loop().call_later(_PATIENCE, self._say_silent)
 
     def _say_silent(self) -> None:
-        if not self._troubles or self._silent is not None:
+        trouble = next(iter(self._troubles.values()), None)
+        if trouble is None or str(trouble) == self._silent:
             return
-        self._silent = str(next(iter(self._troubles.values())))
+        self._silent = str(trouble)
         log.warning("cluster %s: %s", self.name, self._silent)
-        self._tell_all("CLUSTER_UNREACHABLE", f"{self._silent}; its status is the last that was known")
+        self._tell_all(*self._unreachable())
+
+    def _unreachable(self) -> tuple[str, str]:
+        return "CLUSTER_UNREACHABLE", f"{self._silent}; its status is the last that was known"
 
     def _say_back(self) -> None:
         if self._silent is None:

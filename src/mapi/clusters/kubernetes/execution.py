@@ -108,7 +108,7 @@ class Execution:
             if not settings.queue and not self.ending:
                 await self._api.patch(JOBS, called.job, {"spec": {"suspend": False}})
 
-        self._ask(make, self._refused)
+        self._ask(make, self._refused, denied=self._refused)
 
     def end(self, *, force: bool, by_deletion: bool) -> None:
         """Have every rank end.
@@ -205,9 +205,10 @@ class Execution:
             self._tell(Notice(self.identity, now_ms(), kind, message))
 
     async def finished(self) -> None:
-        """Wait until every rank has ended and what it printed is there."""
+        """Wait until every rank that has a pod has ended, and what it printed is there."""
         for rank in list(self.ranks.values()):
-            await rank.over.wait()
+            if rank.pod is not None:
+                await rank.over.wait()
         await asyncio.gather(*self._copies, return_exceptions=True)
 
     # How ranks end
@@ -258,10 +259,9 @@ class Execution:
             self._api,
             self._log_file(self.identity, rank.number),
             self._note_file(self.identity, rank.number),
+            lambda why: self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {why}"),
         )
         await copy.run(pod, rank.over)
-        if copy.lost:
-            self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {copy.lost}")
         self._exited(rank)
 
     def _exited(self, rank: Rank) -> None:
@@ -296,8 +296,19 @@ class Execution:
 
     # How it is asked
 
-    def _ask(self, what: Callable[[], Awaitable[None]], refused: Callable[[Refused], None]) -> None:
-        """Do something when all that was asked before is done; try until there is an answer."""
+    def _ask(
+        self,
+        what: Callable[[], Awaitable[None]],
+        refused: Callable[[Refused], None],
+        denied: Callable[[Refused], None] | None = None,
+    ) -> None:
+        """Do something when all that was asked before is done; try until there is an answer.
+
+        Args:
+            what: is to be done.
+            refused: called when it cannot be done.
+            denied: called when it is not allowed; by default it is tried until it is.
+        """
 
         async def insist() -> None:
             async with self._order:
@@ -306,10 +317,13 @@ class Execution:
                         await what()
                         return
                     except Refused as error:
-                        if not error.is_passing:
-                            refused(error)
+                        final = denied if error.is_denied else refused
+                        if final is not None and not error.is_passing:
+                            final(error)
                             return
                         log.warning("%s: %s", self.job_name, error)
+                        if error.is_denied:
+                            self.notice("CLUSTER_REFUSES", str(error))
                     except KubernetesError:
                         pass
                     await asyncio.sleep(pause)
