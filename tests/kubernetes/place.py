@@ -110,12 +110,20 @@ class Place:
 
     async def run_on(self, pod: Json) -> None:
         """Say that a pod runs, as the kubelet of its node would."""
-        status = {"name": "main", "image": "i", "imageID": "i", "restartCount": 0, "ready": True}
-        running = {**status, "state": {"running": {"startedAt": now()}}}
-        path = f"{PODS}/{pod['metadata']['name']}/status"
-        await self.call(
-            self.api.patch, path, {"status": {"phase": "Running", "containerStatuses": [running]}}
-        )
+        await self._report(pod, "Running", {"running": {"startedAt": now()}})
+
+    async def end_on(self, pod: Json, code: int) -> None:
+        """Say that a pod which is to leave has ended, and let go of it, as the kubelet of its node would."""
+        name = pod["metadata"]["name"]
+        await self.until(f"{PODS}/{name}", lambda pod: pod["metadata"].get("deletionTimestamp"))
+        over = {"exitCode": code, "reason": "Error", "startedAt": now(), "finishedAt": now()}
+        await self._report(pod, "Failed", {"terminated": over})
+        await self.call(self.api.delete, f"{PODS}/{name}", gracePeriodSeconds=0)
+
+    async def _report(self, pod: Json, phase: str, state: Json) -> None:
+        container = {"name": "main", "image": "i", "imageID": "i", "restartCount": 0, "ready": False}
+        status = {"phase": phase, "containerStatuses": [{**container, "state": state}]}
+        await self.call(self.api.patch, f"{PODS}/{pod['metadata']['name']}/status", {"status": status})
 
 
 def node_of(stage: Stage, name: str) -> Node | None:

@@ -216,6 +216,10 @@ def test_a_pod_that_others_take_away_is_a_failure_of_the_system(
     place.play(scene)
 
 
+async def give_up_node(place: Place, _: Json) -> None:
+    await place.taint_node("broken", "NoExecute")
+
+
 def is_over(job: Json) -> bool:
     return any(each["type"] in ("Failed", "Complete") for each in job["status"].get("conditions", ()))
 
@@ -371,7 +375,8 @@ def test_a_run_beside_tainted_gpus_is_let_in(place: Place, gpus: int) -> None:
     place.play(scene)
 
 
-def test_a_rank_that_is_to_leave_a_lost_node_is_given_up(place: Place) -> None:
+@pytest.mark.parametrize("happens", [delete_pod, give_up_node])
+def test_a_rank_that_is_to_leave_a_lost_node_is_given_up(place: Place, happens: Any) -> None:
     async def scene(stage: Stage) -> None:
         await place.add_node()
         await until(lambda: is_free(stage, place.own), stage.deadline)
@@ -381,11 +386,30 @@ def test_a_rank_that_is_to_leave_a_lost_node_is_given_up(place: Place) -> None:
         assert (await stage.started(launch)).node == place.own
         await place.silence_node()
         await until(lambda: not alive(stage, place.own), stage.deadline)
-        await delete_pod(place, await place.pod_of(launch))
+        assert not stage.of(RankExited, launch)
+        await happens(place, await place.pod_of(launch))
         exited = await stage.exited(launch)
         assert (exited.exit_code, exited.system) == (None, True)
         assert exited.reason == f"node {place.own} was lost, and the rank with it"
         await place.until(PODS, lambda pods: not pods["items"])
+
+    place.play(scene)
+
+
+def test_a_rank_has_to_leave_a_node_that_takes_it_no_more(place: Place) -> None:
+    async def scene(stage: Stage) -> None:
+        await place.add_node()
+        await until(lambda: is_free(stage, place.own), stage.deadline)
+        launch = await launch_on(stage, place.own)
+        await place.until(PODS, lambda pods: pods["items"] and pods["items"][0]["spec"].get("nodeName"))
+        await place.run_on(await place.pod_of(launch))
+        await stage.started(launch)
+        await place.taint_node("broken", "NoExecute")
+        await place.end_on(await place.pod_of(launch), 143)
+        exited = await stage.exited(launch)
+        assert (exited.exit_code, exited.system) == (143, True)
+        assert "its node was lost, or is to be left: Taint manager: deleting" in (exited.reason or "")
+        await place.remove_node()
 
     place.play(scene)
 
