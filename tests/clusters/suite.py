@@ -25,7 +25,8 @@ R = TypeVar("R", bound=Report)
 class Stage:
     """A cluster under test, everything it has reported, and ways to wait for more.
 
-    `deadline`: how many seconds one report may take. `image`: of the runs.
+    `deadline`: how many seconds one report may take. `image`: of the runs. `changes`: how often the inventory
+    has changed.
     """
 
     make: Callable[[], Cluster]
@@ -33,6 +34,7 @@ class Stage:
     deadline: float = DEADLINE
     image: str = ""
     reports: list[Report] = field(default_factory=list)
+    changes: int = 0
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
@@ -40,7 +42,7 @@ class Stage:
         self.cluster = self.make()
 
     async def open(self) -> None:
-        await self.cluster.open(self._report, lambda: None)
+        await self.cluster.open(self._report, self._changed)
 
     async def restart(self) -> None:
         """Another platform process takes over; what was reported to the first is forgotten."""
@@ -107,6 +109,9 @@ class Stage:
                         return report
                 self._reported.clear()
                 await self._reported.wait()
+
+    def _changed(self) -> None:
+        self.changes += 1
 
     def _report(self, report: Report) -> None:
         self.reports.append(report)

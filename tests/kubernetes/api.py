@@ -26,11 +26,12 @@ PODS, SECRETS, JOBS, SERVICES, CONFIGMAPS = "pods", "secrets", "jobs", "services
 class Api:
     """A cluster as its kubeconfig shows it, and a namespace of it.
 
-    `image`: one that is there, with a shell.
+    `kubeconfig`: the text of the file. `image`: one that is there, with a shell.
     """
 
     def __init__(self, kubeconfig: str, namespace: str, image: str = "sh:1") -> None:
         config = yaml.safe_load(kubeconfig)
+        self.kubeconfig = kubeconfig
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self.namespace = namespace
         self.image = image

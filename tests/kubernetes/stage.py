@@ -13,7 +13,9 @@ from tests.kubernetes.emulation.cluster import EmulatedCluster
 from tests.kubernetes.real import IMAGE, KUBECONFIG
 
 
-def stage_in(home: Path, settings: KubernetesSettings, deadline: float = DEADLINE) -> Stage:
+def stage_in(
+    home: Path, settings: KubernetesSettings, deadline: float = DEADLINE, image: str | None = None
+) -> Stage:
     def log_path(execution: ExecutionId, rank: int) -> Path:
         return home / f"{execution.run_id}-{execution.resumption}-{rank}.log"
 
@@ -25,7 +27,7 @@ def stage_in(home: Path, settings: KubernetesSettings, deadline: float = DEADLIN
         return KubernetesCluster("there", home, settings, log_path)
 
     home.mkdir(exist_ok=True)
-    return Stage(make, read_log, deadline, image_of(settings))
+    return Stage(make, read_log, deadline, image or image_of(settings))
 
 
 def image_of(settings: KubernetesSettings) -> str:

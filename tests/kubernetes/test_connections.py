@@ -88,7 +88,7 @@ def test_a_connection_that_falls_silent_is_given_up(
     new_stage: Callable[[], Stage], emulated: EmulatedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "_WATCH_SILENCE", 0.5)
-    monkeypatch.setattr(logs, "_LAST_WORDS", 0.5)
+    monkeypatch.setattr(logs, "_FAREWELL", 0.5)
 
     async def scene(stage: Stage) -> None:
         launch = await stage.launch(WORK)

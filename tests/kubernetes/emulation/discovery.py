@@ -17,7 +17,12 @@ VERSION = {
 }
 REVIEWS = "authorization.k8s.io/v1"
 _SUBRESOURCES = {
-    "pods": (("log", ["get"]), ("exec", ["create", "get"]), ("status", ["get", "patch", "update"]))
+    "pods": (
+        ("log", ["get"]),
+        ("exec", ["create", "get"]),
+        ("eviction", ["create"]),
+        ("status", ["get", "patch", "update"]),
+    )
 }
 
 

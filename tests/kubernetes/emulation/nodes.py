@@ -10,6 +10,7 @@ from tests.kubernetes.emulation.recorder import Recorder
 from tests.kubernetes.emulation.registry import Registry
 from tests.kubernetes.emulation.resources import NODES, PODS, Object, now
 from tests.kubernetes.emulation.running_pod import RunningPod
+from tests.kubernetes.emulation.scheduler import tolerated
 
 _UNREACHABLE = "node.kubernetes.io/unreachable"
 
@@ -44,6 +45,8 @@ class Nodes:
     def sync(self) -> None:
         for kubelet in list(self.kubelets.values()):
             kubelet.sync()
+        for node in self._registry.store.all(NODES):
+            self._empty(node)
 
     def add(
         self,
@@ -116,12 +119,23 @@ class Nodes:
             self._registry.write_status(PODS, pod, {**status, "conditions": conditions})
             self._recorder.component(pod, "node-controller", "Warning", "NodeNotReady", "Node is not ready")
 
+    def _empty(self, node: Object) -> None:
+        """Delete the pods that do not put up with a node; of lost ones, `evict_lost` does."""
+        taints = [
+            taint
+            for taint in node["spec"].get("taints") or []
+            if taint["effect"] == "NoExecute" and taint["key"] != _UNREACHABLE
+        ]
+        for pod in self._on(node["metadata"]["name"]) if taints else ():
+            if "deletionTimestamp" in pod["metadata"]:
+                continue
+            if not all(tolerated(pod["spec"], taint) for taint in taints):
+                self._give_up(pod)
+
     def evict_lost(self, name: str) -> None:
         """Delete the pods of a lost node, as happens after five minutes: they stay, terminating."""
         for pod in self._on(name):
-            self._disrupt(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
-            metadata = pod["metadata"]
-            self._registry.delete(PODS, metadata["namespace"], metadata["name"])
+            self._give_up(pod)
 
     def restore(self, name: str) -> None:
         """Hear of a lost node again."""
@@ -149,6 +163,15 @@ class Nodes:
         self._recorder.component(pod, "kubelet", "Warning", "Evicted", message, running.kubelet.node)
         self._disrupt(pod, "TerminationByKubelet", message)
         running.end(0, {"reason": "Evicted", "message": message})
+
+    def _give_up(self, pod: Object) -> None:
+        self._disrupt(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
+        self._registry.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+    def evict_by_request(self, pod: Object) -> None:
+        """Delete a pod because somebody asks to evict it, as who drains a node does."""
+        self._disrupt(pod, "EvictionByEvictionAPI", "Eviction API: evicting")
+        self._registry.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
 
     def _on(self, name: str) -> list[Object]:
         return [

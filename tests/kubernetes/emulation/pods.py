@@ -99,11 +99,11 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def image_problem(store: Store, pod: Object, container: Object) -> str | None:
-    """Why an image cannot be pulled: `missing/…` is nowhere, `private/…` wants a pull secret."""
+    """Why an image cannot be pulled: `…/missing/…` is nowhere, `private/…` wants a pull secret."""
     image: str = container["image"]
     name = f'"docker.io/{image}"'
     failed = f"failed to pull and unpack image {name}: failed to resolve reference {name}: "
-    if image.startswith("missing/"):
+    if "missing" in image.split("/"):
         return f"{failed}docker.io/{image}: not found"
     if image.startswith("private/"):
         namespace = pod["metadata"]["namespace"]
@@ -113,6 +113,14 @@ def image_problem(store: Store, pod: Object, container: Object) -> str | None:
         if not any(secret and secret["type"] == "kubernetes.io/dockerconfigjson" for secret in secrets):
             return f"{failed}pull access denied, repository does not exist or may require authorization"
     return None
+
+
+def name_problem(image: str) -> str | None:
+    """Why the name of an image is none."""
+    if image == image.lower() and " " not in image:
+        return None
+    why = f"invalid reference format: repository name (library/{image}) must be lowercase"
+    return f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {why}'
 
 
 def status_of(

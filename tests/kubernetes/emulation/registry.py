@@ -10,6 +10,7 @@ from typing import Any
 from tests.kubernetes.emulation import patches, validation
 from tests.kubernetes.emulation.resources import (
     JOBS,
+    LIMIT_RANGES,
     NAMESPACES,
     NODES,
     PODS,
@@ -54,7 +55,8 @@ class Registry:
         validation.check(resource, item)
         if self.store.find(resource, namespace, metadata["name"]) is not None:
             raise already_exists(resource, metadata["name"])
-        item = validation.complete(resource, item)
+        limits = self.store.all(LIMIT_RANGES, namespace) if resource is PODS else []
+        item = validation.complete(resource, validation.limited(item, limits))
         if dry_run:
             return item
         created = self.store.put(resource, item)

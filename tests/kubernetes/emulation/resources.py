@@ -48,9 +48,10 @@ RESOURCES = (
     Resource("batch/v1", "jobs", "Job"),
     Resource("kueue.x-k8s.io/v1beta1", "workloads", "Workload", short=("wl",)),
     Resource("kueue.x-k8s.io/v1beta1", "localqueues", "LocalQueue"),
+    Resource("v1", "limitranges", "LimitRange", short=("limits",)),
 )
 
-NAMESPACES, NODES, PODS, SERVICES, SECRETS, CONFIGMAPS, _, EVENTS, JOBS = RESOURCES[:9]
+NAMESPACES, NODES, PODS, SERVICES, SECRETS, CONFIGMAPS, _, EVENTS, JOBS, _, _, LIMIT_RANGES = RESOURCES
 
 BY_KIND = {resource.kind: resource for resource in RESOURCES}
 

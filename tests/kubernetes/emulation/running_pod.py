@@ -100,6 +100,13 @@ class RunningPod:
         store = self.kubelet.registry.store
         for container in self.pod["spec"]["containers"]:
             image, name = container["image"], container["name"]
+            if problem := pods.name_problem(image):
+                self._record("Warning", "Failed", f"Error: InvalidImageName: {problem}")
+                self._states[name] = pods.waiting("InvalidImageName", problem)
+                self._sandbox = True
+                self._report("Pending")
+                await self._ended.wait()
+                return False
             reasons = iter(("ErrImagePull", "ImagePullBackOff"))
             while problem := pods.image_problem(store, self.pod, container):
                 reason = next(reasons, "ImagePullBackOff")

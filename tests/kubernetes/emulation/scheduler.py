@@ -100,10 +100,10 @@ def choose(pod: Object, nodes: list[Object], pods: list[Object]) -> str:
 def _final_refusals(pod: Object, node: Object) -> Iterator[str]:
     """Why a node will not do, however empty it were."""
     spec = pod["spec"]
-    if node["spec"].get("unschedulable") and not _tolerated(spec, _UNSCHEDULABLE):
+    if node["spec"].get("unschedulable") and not tolerated(spec, _UNSCHEDULABLE):
         yield "node(s) were unschedulable"
     if not all(
-        _tolerated(spec, taint) or taint["effect"] == "PreferNoSchedule"
+        tolerated(spec, taint) or taint["effect"] == "PreferNoSchedule"
         for taint in node["spec"].get("taints") or []
     ):
         yield "node(s) had untolerated taint(s)"
@@ -114,7 +114,7 @@ def _final_refusals(pod: Object, node: Object) -> Iterator[str]:
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
-def _tolerated(spec: Object, taint: Object) -> bool:
+def tolerated(spec: Object, taint: Object) -> bool:
     for toleration in spec.get("tolerations") or []:
         if toleration.get("effect") not in (None, "", taint["effect"]):
             continue

@@ -141,6 +141,9 @@ class ApiServer:
 
     async def _create(self, request: Request, target: Target) -> Response:
         item = await _body(request)
+        if target.subresource == "eviction":
+            self._nodes.evict_by_request(self._registry.store.get(PODS, target.namespace or "", target.name))
+            return JSONResponse({"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}, 201)
         dry = "dryRun" in request.query_params
         created = self._registry.create(target.resource, target.namespace or "", item, dry_run=dry)
         return JSONResponse(created, 201)

@@ -75,6 +75,16 @@ def complete(resource: Resource, item: Object) -> Object:
     return fill(item) if fill else item
 
 
+def limited(pod: Object, ranges: list[Object]) -> Object:
+    """Give containers the limits that their namespace has for those that name none."""
+    for each in ranges:
+        for rule in each["spec"]["limits"]:
+            for container in pod["spec"]["containers"] if rule["type"] == "Container" else ():
+                resources = container.setdefault("resources", {})
+                resources["limits"] = {**(rule.get("default") or {}), **(resources.get("limits") or {})}
+    return pod
+
+
 def _problems(resource: Resource, item: Object) -> Iterator[tuple[str, str]]:
     metadata = item["metadata"]
     pattern, longest = NAMES[resource.name_pattern]

@@ -28,7 +28,7 @@ from mapi.clusters.kubernetes.client import (
     Json,
     KubernetesError,
 )
-from mapi.clusters.kubernetes.events import telling
+from mapi.clusters.kubernetes.events import about_job, telling
 from mapi.clusters.kubernetes.execution import Execution
 from mapi.clusters.kubernetes.home import Home
 from mapi.clusters.kubernetes.names import PLATFORM, execution_of, names
@@ -252,10 +252,7 @@ class KubernetesCluster:
 
     def _event_seen(self, event: Json, gone: bool) -> None:
         told = None if gone else telling(event, self._opened)
-        about = event.get("involvedObject", {})
-        known = {"Job": self._jobs, "Pod": self._pods}.get(about.get("kind", ""))
-        item = known.items.get(about.get("name", "")) if known else None
-        execution = self._executions.get(execution_of(item)) if item else None
+        execution = self._by_job.get(about_job(event))
         if told is not None and execution is not None:
             execution.hold_up(*told)
 

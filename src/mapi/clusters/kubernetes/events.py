@@ -17,6 +17,14 @@ _TELLING = {
 }
 
 
+def about_job(event: Json) -> str:
+    """The name of the Job that an event is about, or its pod is of, which need not be known yet."""
+    about = event.get("involvedObject", {})
+    name = str(about.get("name", ""))
+    # A pod is called as its Job, its index, and what makes it unique
+    return name if about.get("kind") == "Job" else name.rpartition("-")[0].rpartition("-")[0]
+
+
 def telling(event: Json, since: datetime) -> tuple[str, str] | None:
     """Return the type of notice that an event becomes, and its message; None for most.
 

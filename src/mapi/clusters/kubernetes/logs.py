@@ -24,14 +24,15 @@ _END_IS_NEAR = 1.0
 
 #: A log may be silent for hours: now and then it is asked for anew, lest its connection has died.
 _SILENCE = 300.0
-#: How long it may take to end when its container has ended; that of a lost node never does. In seconds.
-_LAST_WORDS = 10.0
-#: And how long it may be silent when it is asked for then: an API server gives up earlier on a lost node.
+#: How long it may be silent when its container has ended; that of a lost node never ends. In seconds.
+_FAREWELL = 2.0
+#: And how long if it is asked for then: an API server gives up earlier on a node that does not answer.
 _NO_MORE = 60.0
 
 #: How wide the numbers of a note are, so that each note covers the one before.
 _DIGITS = 20
 
+_REMOVED = "its pod was removed before all of it was read"
 _ROTATED = "its node had thrown away what came next before it could be read"
 
 
@@ -77,7 +78,7 @@ class LogCopy:
                 tries += last
                 if last and (gone or tries > _LAST_TRIES):
                     if not whole:
-                        self._lost(str(error))
+                        self._lost(_REMOVED if gone else str(error))
                     return
             except KubernetesError:
                 whole = False
@@ -96,7 +97,7 @@ class LogCopy:
             heard = -1
             while not reading.done() and self._heard != heard:  # there may be much left to read
                 heard = self._heard
-                await asyncio.wait((reading,), timeout=_LAST_WORDS)
+                await asyncio.wait((reading,), timeout=_FAREWELL)
             if not reading.done():
                 raise Unreachable("the log does not end, although its container has")
             return reading.result()

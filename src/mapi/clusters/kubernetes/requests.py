@@ -88,4 +88,8 @@ class Requests:
                         self._held_up(str(error))
                 except KubernetesError:
                     pass
+                except Exception as error:  # a mistake of ours must not leave it waiting for ever
+                    log.exception("%s", self._name)
+                    refused(Refused(0, f"{type(error).__name__}: {error}"))
+                    return
                 await asyncio.sleep(pause)
