@@ -97,7 +97,7 @@ def test_nothing_is_left_of_what_has_ended(
         await stage.cluster.forget(forgotten.execution.run_id)
         await _until(api, lambda left: not left)
         await api.close()
-        assert [note.name for note in (tmp_path / "home" / "logs").iterdir()] == []
+        await until(lambda: not list((tmp_path / "home" / "logs").iterdir()))
 
     play(new_stage, scene)
 
