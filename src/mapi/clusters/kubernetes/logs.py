@@ -74,7 +74,7 @@ class LogCopy:
                 continue
             except (Refused, _Short) as error:
                 gone = isinstance(error, Refused) and error.code == 404
-                whole = whole and gone
+                whole = whole and (gone or last)  # a node that has cleaned up already tells nothing
                 tries += last
                 if last and (gone or tries > _LAST_TRIES):
                     if not whole:
