@@ -323,6 +323,22 @@ def test_a_log_is_whole_over_restarts(new_stage: Callable[[], Stage], tmp_path: 
     play(new_stage, scene)
 
 
+def test_a_log_that_was_told_to_its_end_is_whole_though_its_node_has_cleaned_up(
+    new_stage: Callable[[], Stage], emulated: EmulatedCluster
+) -> None:
+    async def scene(stage: Stage) -> None:
+        emulated.faults.logs_cleaned = True
+        launch = await stage.launch("echo up; until [ -e end ]; do sleep 0.01; done; echo all of it")
+        await stage.logged(launch, b"up")
+        await stage.started(launch)
+        await _finish(stage, launch)
+        await stage.exited(launch)
+        assert stage.read_log(launch.execution, 0) == b"up\nall of it\n"
+        assert "LOG_INCOMPLETE" not in [each.type for each in stage.of(Notice, launch)]
+
+    play(new_stage, scene)
+
+
 def test_what_a_node_has_thrown_away_is_said_to_be_missing(
     new_stage: Callable[[], Stage], emulated: EmulatedCluster
 ) -> None:

@@ -35,13 +35,17 @@ class Failure:
 
 @dataclass
 class Faults:
-    """`*` stands for every verb or resource; a subresource is `pods/log`."""
+    """`*` stands for every verb or resource; a subresource is `pods/log`.
+
+    `logs_cleaned`: nodes throw the logs of containers away as soon as these have ended.
+    """
 
     failures: list[Failure] = field(default_factory=list)
     denied: set[tuple[str, str]] = field(default_factory=set)
     delays: dict[tuple[str, str], float] = field(default_factory=dict)
     late: dict[tuple[str, str], float] = field(default_factory=dict)
     log_cuts: list[int] = field(default_factory=list)
+    logs_cleaned: bool = False
 
     def fail(
         self,

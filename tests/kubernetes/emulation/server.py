@@ -199,6 +199,8 @@ class ApiServer:
             why = "trying and failing to pull image" if "ImagePull" in reason else reason
             raise bad_request(f'container "{container}" in pod "{target.name}" is waiting to start: {why}')
         running.kubelet.reach()
+        if "terminated" in state and self._faults.logs_cleaned:  # the kubelet says so with code 200
+            return Response("unable to retrieve container logs for containerd://0", media_type="text/plain")
         tail = query.get("tailLines")
         lines = running.logs[container].read(
             follow=is_true(query.get("follow")),
