@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mapi.clusters.kubernetes.queue import evicted_for, job_of, waiting_for
+from mapi.clusters.kubernetes.queue import eviction, job_of, waiting_for
 
 Json = dict[str, Any]
 
@@ -48,13 +48,14 @@ def test_why_it_waits(seen: Json, reason: str | None) -> None:
 @pytest.mark.parametrize(
     ("seen", "reason"),
     [
-        (workload(("Evicted", "True", "Preempted", "For another"), RESERVED), "For another"),
-        (workload(("Evicted", "False", "QuotaReserved", "Previously: For another"), RESERVED), "For another"),
+        (workload(("Evicted", "True", "Preempted", "other"), RESERVED), ("other", True)),
+        (workload(("Evicted", "False", "QuotaReserved", "Previously: other"), RESERVED), ("other", True)),
+        (workload(("Evicted", "True", "Deactivated", "stopped"), active=False), ("stopped", False)),
         (workload(RESERVED), None),
     ],
 )  # fmt: skip
-def test_why_its_place_was_taken(seen: Json, reason: str | None) -> None:
-    assert evicted_for(seen) == reason
+def test_why_its_place_was_taken(seen: Json, reason: tuple[str, bool] | None) -> None:
+    assert eviction(seen) == reason
 
 
 def test_whose_it_is() -> None:

@@ -41,7 +41,7 @@ def test_what_the_queue_lets_in_starts_and_the_rest_waits_with_its_words(
     queueing: Callable[[], Stage],
 ) -> None:
     async def scene(stage: Stage) -> None:
-        assert stage.cluster.inventory.has_queue
+        assert stage.cluster.inventory.queue == "team"
         waits = "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done"
         first = await stage.launch(waits, placement=("", ""), nodes=2, cpus=1)
         await stage.logged(first, b"up", 1)
@@ -69,7 +69,7 @@ def test_a_place_that_is_taken_away_is_told_before_its_ranks_have_gone(
         emulated.evict_from_queue(job_name(emulated, launch), "Preempted to accommodate a workload")
         exited = await stage.exited(launch)
         (evicted,) = stage.of(Evicted, launch)
-        assert evicted.reason == "the queue team took its place: Preempted to accommodate a workload"
+        assert evicted.reason == "queue team took its place: Preempted to accommodate a workload"
         assert stage.reports.index(evicted) < stage.reports.index(exited)
         await stage.cluster.end(launch.execution)
         await stage.cluster.release(launch.execution)

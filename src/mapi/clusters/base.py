@@ -46,14 +46,14 @@ class Inventory(msgspec.Struct, frozen=True):
 
     `ranks_share_nodes`: several ranks of one run may be placed on one node.
     `shared_slots`: how many ranks that ask for no CPUs and no GPUs a node takes at once.
-    `has_queue`: a queue of the cluster's own decides when runs start, and where. They are handed over as they
-    come, and their `placement` names no nodes.
+    `queue`: the cluster's own queue, where it has one, which decides when runs start, and where. They are
+    handed over as they come, and their `placement` names no nodes.
     """
 
     nodes: tuple[Node, ...]
     ranks_share_nodes: bool = False
     shared_slots: int = 16
-    has_queue: bool = False
+    queue: str = ""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -142,11 +142,15 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 class Evicted(msgspec.Struct, frozen=True):
-    """The cluster's own queue has taken its place away. It is to be ended; the run comes back later."""
+    """The cluster's own queue has taken its place away, and it is to be ended.
+
+    `comes_back`: whether the run is to wait for another place; False where it was made to stop for good.
+    """
 
     execution: ExecutionId
     at: int
     reason: str
+    comes_back: bool = True
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -184,7 +184,7 @@ class Dispatcher:
 
     def _is_handed_over(self, run: Run) -> bool:
         """Whether a waiting run is, or is about to be, in the cluster's own queue."""
-        return self.cluster.inventory.has_queue and run.status is RunStatus.QUEUED
+        return bool(self.cluster.inventory.queue) and run.status is RunStatus.QUEUED
 
     def _start(self, run: Run, placement: tuple[str, ...]) -> None:
         """Give a run its place, and have it launched there unless it waited in the cluster's own queue."""
@@ -302,8 +302,7 @@ class Dispatcher:
             case Admitted():
                 self._admitted(run)
             case Evicted():
-                if run.latest.ending is None:
-                    self._end(run, RunStatus.TERMINATING, "preemption", report.reason)
+                self._evicted(run, report)
             case Notice():
                 self._noticed(run, report)
 
@@ -317,6 +316,13 @@ class Dispatcher:
         if run.status in lifecycle.WAITING:
             self._start(run, ("",) * run.latest.allocation.nodes)
             self._queue_length.set(len(self._line))
+
+    def _evicted(self, run: Run, report: Evicted) -> None:
+        if run.latest.ending is None:
+            if report.comes_back:
+                self._end(run, RunStatus.TERMINATING, "preemption", report.reason)
+            else:
+                self._end(run, RunStatus.STOPPING, "limit", report.reason)
 
     def _rank_started(self, run: Run, report: RankStarted) -> None:
         state = run.latest.ranks[report.rank]

@@ -78,7 +78,7 @@ class Line:
 
     def plan(self) -> Plan:
         """Decide who starts now, and who has to make room; nothing where that is the cluster's to decide."""
-        if self._cluster.inventory.has_queue:
+        if self._cluster.inventory.queue:
             return Plan((), ())
         return plan(
             list(self._waiting.values()), list(self._placed.values()), self._cluster.inventory, now_ms()
@@ -87,7 +87,7 @@ class Line:
     def waits(self) -> dict[str, Wait]:
         """Why each waiting run waits, as things stand, by run id in the order of the line."""
         waiting = list(self._waiting.values())
-        if self._cluster.inventory.has_queue:
+        if self._cluster.inventory.queue:
             return {
                 each.key: Wait(self._words(each.key), place, _QUEUE)
                 for place, each in enumerate(sorted(waiting, key=order), 1)
@@ -97,14 +97,15 @@ class Line:
     def forecast(self, run: Run) -> Wait | None:
         """Why a run that is not in line would wait there; None if it would start at once."""
         new, waiting = _waiting(run), list(self._waiting.values())
-        if self._cluster.inventory.has_queue:
+        if self._cluster.inventory.queue:
             ahead = sum(order(each) <= order(new) for each in waiting)
             return Wait(self._words(run.id), ahead + 1, _QUEUE)
         inventory, cluster = self._cluster.inventory, self._cluster.name
         return forecast(new, waiting, list(self._placed.values()), inventory, cluster, now=now_ms())
 
     def _words(self, run_id: str) -> str:
-        return self._said.get(run_id) or f"handed over to the queue of {self._cluster.name}, which decides"
+        queue = self._cluster.inventory.queue
+        return self._said.get(run_id) or f"waiting in queue {queue} of {self._cluster.name}"
 
 
 def _waiting(run: Run) -> Waiting:

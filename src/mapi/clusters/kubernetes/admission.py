@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mapi.clusters.base import Admitted, Evicted, Queued, Report
 from mapi.clusters.kubernetes.client import JOBS, WORKLOADS
-from mapi.clusters.kubernetes.queue import JOB_UID, evicted_for
+from mapi.clusters.kubernetes.queue import JOB_UID, eviction
 from mapi.clusters.kubernetes.rank import Site
 from mapi.clusters.kubernetes.requests import Requests
 from mapi.domain.run import ExecutionId, now_ms
@@ -64,5 +64,6 @@ class Admission:
     async def _tell_eviction(self) -> None:
         uid = (await self._site.api.get(JOBS, self._job_name))["metadata"]["uid"]
         found, _ = await self._site.api.list(WORKLOADS, labelSelector=f"{JOB_UID}={uid}")
-        said = next(filter(None, map(evicted_for, found)), "its Job was suspended")
-        self._tell(Evicted(self._identity, now_ms(), f"the queue {self._site.queue} took its place: {said}"))
+        said, comes_back = next(filter(None, map(eviction, found)), ("its Job was suspended", True))
+        reason = f"queue {self._site.queue} took its place: {said}"
+        self._tell(Evicted(self._identity, now_ms(), reason, comes_back))

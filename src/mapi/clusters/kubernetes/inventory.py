@@ -41,7 +41,7 @@ def inventory(nodes: Iterable[Json], settings: KubernetesSettings, lost: bool = 
         tuple(node_of(item, settings.tolerations, lost=lost) for item in ordered),
         ranks_share_nodes=settings.ranks_share_nodes,
         shared_slots=settings.shared_slots,
-        has_queue=bool(settings.queue),
+        queue=settings.queue,
     )
 
 

@@ -32,10 +32,17 @@ def waiting_for(workload: Json) -> str | None:
     return str(reserved["message"]) if reserved.get("status") == "False" else None
 
 
-def evicted_for(workload: Json) -> str | None:
-    """Why the place of a Workload was taken away the last time, though it may have another; None if never."""
-    message = _condition(workload, "Evicted").get("message")
-    return None if message is None else str(message).removeprefix(_PREVIOUSLY)
+def eviction(workload: Json) -> tuple[str, bool] | None:
+    """Why the place of a Workload was taken away the last time, though it may have another; None if never.
+
+    Returns:
+        The reason, and whether it is to wait for another: not if it was deactivated, by a person or a limit.
+    """
+    found = _condition(workload, "Evicted")
+    if not found:
+        return None
+    comes_back = workload["spec"].get("active") is not False
+    return str(found["message"]).removeprefix(_PREVIOUSLY), comes_back
 
 
 def _condition(workload: Json, kind: str) -> Json:
