@@ -178,7 +178,8 @@ def test_it_opens_although_the_cluster_is_away(
             await stage.restart()
             await stage.cluster.sweep([launch.execution])
             await stage.cluster.adopt(launch)
-        assert not any(node.alive for node in stage.cluster.inventory.nodes)
+        there = stage.cluster.inventory.nodes
+        assert [(node.name, node.alive) for node in there] == [("cpu-0", False), ("gpu-0", False)]
         await stage.noticed(launch, "CLUSTER_UNREACHABLE")
         await asyncio.to_thread(emulated.up)
         await stage.started(launch)

@@ -73,7 +73,7 @@ class KubernetesCluster:
         self._platform = self._home.identity()
         mine = {"labelSelector": f"{PLATFORM}={self._platform}"}
         heard = self._reachability.heard
-        self._nodes = Nodes(self._api, settings, self._recount, heard)
+        self._nodes = Nodes(self._api, settings, self._home, self._recount, heard)
         self._jobs = Watch(self._api, JOBS, self._job_changed, heard, **mine)
         self._pods = Watch(self._api, PODS, self._pod_changed, heard, **mine)
         self._events = Watch(self._api, EVENTS, self._event_seen)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from mapi.clusters.base import Node
 from mapi.domain.run import ExecutionId
 
 
@@ -13,6 +17,7 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._nodes = path / "nodes.json"
         (path / "logs").mkdir(parents=True, exist_ok=True)
 
     def identity(self) -> str:
@@ -21,6 +26,19 @@ class Home:
         if not file.exists():
             file.write_text(secrets.token_hex(4))
         return file.read_text().strip()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that were seen last; none before the first time."""
+        try:
+            return msgspec.json.decode(self._nodes.read_bytes(), type=tuple[Node, ...])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return ()
+
+    def remember(self, nodes: Sequence[Node]) -> None:
+        """Keep what nodes there are, to know what may be asked for while the cluster is away."""
+        new = self._nodes.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(nodes))
+        new.replace(self._nodes)
 
     def note(self, execution: ExecutionId, rank: int) -> Path:
         """The note beside the log of a rank, see `mapi.clusters.kubernetes.logs`."""

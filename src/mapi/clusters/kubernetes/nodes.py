@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from mapi.clusters.base import Launch
 from mapi.clusters.kubernetes.client import NODES, Api, Json, KubernetesError
+from mapi.clusters.kubernetes.home import Home
 from mapi.clusters.kubernetes.inventory import inventory, is_ready
 from mapi.clusters.kubernetes.place import Place, place_of
 from mapi.clusters.kubernetes.settings import KubernetesSettings
@@ -20,20 +23,24 @@ class Nodes:
         self,
         api: Api,
         settings: KubernetesSettings,
+        home: Home,
         changed: Callable[[], None],
         heard: Callable[[str, KubernetesError | None], None],
     ) -> None:
-        """Begin with none.
+        """Begin with those that were there the last time; whether they still are is not known.
 
         Args:
             api: the cluster.
             settings: of the cluster.
+            home: where those of the last time are known.
             changed: called when something was heard of them, once for all that is heard at the same time.
             heard: see `Watch`.
         """
         self.watch = Watch(api, NODES, self._seen, heard, labelSelector=settings.node_labels)
-        self.inventory = inventory((), settings)
+        known = tuple(replace(node, alive=False) for node in home.nodes())
+        self.inventory = replace(inventory((), settings), nodes=known)
         self._settings = settings
+        self._home = home
         self._changed = changed
         self._to_tell = False
 
@@ -43,9 +50,14 @@ class Nodes:
         Args:
             lost: whether the cluster cannot be reached.
         """
+        if not self.watch.synced.is_set():
+            return False
         before = self.inventory
         self.inventory = inventory(self.watch.items.values(), self._settings, lost=lost)
-        return self.inventory != before
+        if self.inventory == before:
+            return False
+        self._home.remember(self.inventory.nodes)
+        return True
 
     def is_lost(self, name: str | None) -> bool:
         """Whether a node is known not to answer."""
