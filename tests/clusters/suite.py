@@ -374,7 +374,8 @@ class ClusterSuite:
 
     def test_a_sweep_ends_what_nobody_owns_and_nothing_else(self, new_stage: Callable[[], Stage]) -> None:
         async def scene(stage: Stage) -> None:
-            command = "trap 'echo ended; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
+            # It takes its time, in which a cluster that has just found it begins to listen
+            command = "trap 'sleep 0.3; echo ended; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
             kept, orphan = [await stage.launch(command) for _ in range(2)]
             for launch in (kept, orphan):
                 await stage.logged(launch, b"ready")

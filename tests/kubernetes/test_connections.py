@@ -136,6 +136,23 @@ def test_an_answer_that_comes_too_late_is_asked_for_again(
     play(new_stage, scene)
 
 
+def test_requests_that_get_no_answer_are_told_although_the_watches_know_nothing_of_it(
+    new_stage: Callable[[], Stage], emulated: EmulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        emulated.faults.delay("create", "jobs", 1)
+        launch = await stage.launch("echo at last")
+        assert "does not answer" in (await stage.noticed(launch, "CLUSTER_UNREACHABLE")).message
+        assert not any(node.alive for node in stage.cluster.inventory.nodes)
+        emulated.faults.delays.clear()
+        await stage.noticed(launch, "CLUSTER_REACHED")
+        assert (await stage.exited(launch)).exit_code == 0
+        assert all(node.alive for node in stage.cluster.inventory.nodes)
+
+    monkeypatch.setattr(client, "_PATIENCE", 0.3)
+    play(new_stage, scene)
+
+
 def test_a_cluster_that_is_away_degrades_and_comes_back(
     new_stage: Callable[[], Stage], emulated: EmulatedCluster
 ) -> None:

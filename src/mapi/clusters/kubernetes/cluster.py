@@ -90,7 +90,13 @@ class KubernetesCluster:
         self._changed = changed
         self._opened = datetime.now(UTC).replace(microsecond=0)  # events have whole seconds
         self._site = Site(
-            self._api, self._settings.queue, report, self._log_path, self._home.note, self._nodes.is_lost
+            api=self._api,
+            queue=self._settings.queue,
+            report=report,
+            log_file=self._log_path,
+            note_file=self._home.note,
+            node_lost=self._nodes.is_lost,
+            heard=self._reachability.heard,
         )
         watches = [self._nodes.watch, self._jobs, self._pods, self._events]
         if self._settings.queue:

@@ -61,7 +61,7 @@ class Execution:
         self.owned = owned
         self.ranks = {number: Rank(number) for number in range(ranks)}
         self._site = site
-        self._requests = Requests(job_name, lambda why: self.hold_up("CLUSTER_REFUSES", why))
+        self._requests = Requests(job_name, lambda why: self.hold_up("CLUSTER_REFUSES", why), site.heard)
         self._ending = False
         self._admission = Admission(site, identity, job_name, self._requests, self._tell, admitted=admitted)
         self._failure: LaunchFailed | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mapi.clusters.base import Report
-from mapi.clusters.kubernetes.client import Api
+from mapi.clusters.kubernetes.client import Api, KubernetesError
 from mapi.clusters.kubernetes.status import Ended, PodState
 from mapi.domain.run import ExecutionId
 
@@ -18,7 +18,8 @@ class Site:
     """What the executions of a cluster have in common.
 
     `queue`: its own queue, "" where it has none. `log_file`, `note_file`: where the log of a rank is kept,
-    and the note beside it. `node_lost`: whether a node is known not to answer.
+    and the note beside it. `node_lost`: whether a node is known not to answer. `heard`:
+    see `Requests`.
     """
 
     api: Api
@@ -27,6 +28,7 @@ class Site:
     log_file: Callable[[ExecutionId, int], Path]
     note_file: Callable[[ExecutionId, int], Path]
     node_lost: Callable[[str | None], bool]
+    heard: Callable[[str, KubernetesError | None], None]
 
 
 @dataclass(slots=True, eq=False)

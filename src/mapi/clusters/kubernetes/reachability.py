@@ -32,15 +32,15 @@ class Reachability:
         self._changed = changed
         self._troubles: dict[str, KubernetesError] = {}
 
-    def heard(self, resource: str, error: KubernetesError | None) -> None:
-        """Note that the watch of a resource was answered, or what went wrong."""
+    def heard(self, who: str, error: KubernetesError | None) -> None:
+        """Note that a watch or an execution was answered, or what went wrong."""
         if error is None:
-            self._troubles.pop(resource, None)
+            self._troubles.pop(who, None)
             if self.silent is not None and not self._troubles:
                 self._become(None)
             return
-        before = self._troubles.get(resource)
-        self._troubles[resource] = error
+        before = self._troubles.get(who)
+        self._troubles[who] = error
         if type(error) is not type(before):
             asyncio.get_running_loop().call_later(_PATIENCE, self._lose_patience)
 

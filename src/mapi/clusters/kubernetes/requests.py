@@ -22,15 +22,22 @@ def pass_over(_: Refused) -> None:
 class Requests:
     """The requests of one execution, and whatever else is done for it meanwhile."""
 
-    def __init__(self, name: str, held_up: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        held_up: Callable[[str], None],
+        heard: Callable[[str, KubernetesError | None], None],
+    ) -> None:
         """Begin with none.
 
         Args:
             name: of the execution, for the log.
             held_up: called with the reason why something is not allowed that is tried until it is.
+            heard: called with the name when there is no answer, and (None) when there was one.
         """
         self._name = name
         self._held_up = held_up
+        self._heard = heard
         self._order = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -74,22 +81,31 @@ class Requests:
         denied: Callable[[Refused], None] | None,
     ) -> None:
         async with self._order:
-            for pause in backoff():
-                try:
-                    await what()
+            await self._try(what, refused, denied)
+            self._heard(self._name, None)
+
+    async def _try(
+        self,
+        what: Callable[[], Awaitable[None]],
+        refused: Callable[[Refused], None],
+        denied: Callable[[Refused], None] | None,
+    ) -> None:
+        for pause in backoff():
+            try:
+                await what()
+                return
+            except Refused as error:
+                final = denied if error.is_denied else refused
+                if final is not None and not error.is_passing:
+                    final(error)
                     return
-                except Refused as error:
-                    final = denied if error.is_denied else refused
-                    if final is not None and not error.is_passing:
-                        final(error)
-                        return
-                    log.warning("%s: %s", self._name, error)
-                    if error.is_denied:
-                        self._held_up(str(error))
-                except KubernetesError:
-                    pass
-                except Exception as error:  # a mistake of ours must not leave it waiting for ever
-                    log.exception("%s", self._name)
-                    refused(Refused(0, f"{type(error).__name__}: {error}"))
-                    return
-                await asyncio.sleep(pause)
+                log.warning("%s: %s", self._name, error)
+                if error.is_denied:
+                    self._held_up(str(error))
+            except KubernetesError as error:
+                self._heard(self._name, error)
+            except Exception as error:  # a mistake of ours must not leave it waiting for ever
+                log.exception("%s", self._name)
+                refused(Refused(0, f"{type(error).__name__}: {error}"))
+                return
+            await asyncio.sleep(pause)
