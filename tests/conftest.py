@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,21 +87,35 @@ def nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCLI_CONFIG_DIR", str(tmp_path / "mcli"))
 
 
-@pytest.fixture(scope="session")
-def _machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
-    platform = PlatformOfTests(tmp_path_factory.mktemp("machine"), {"grace_seconds": 2})
+@contextmanager
+def platform_of_tests(directory: Path, config: dict[str, Any]) -> Iterator[PlatformOfTests]:
+    """A platform that is there while this is open; started by whatever first needs it."""
+    platform = PlatformOfTests(directory, config)
     yield platform
     with pytest.MonkeyPatch.context() as patch:
         platform.use(patch)
         embedded.stop()
 
 
+@contextmanager
+def used(platform: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformOfTests]:
+    """Have a test's calls go to a platform, and leave nothing running there."""
+    platform.use(monkeypatch)
+    yield platform
+    platform.stop_runs()
+
+
+@pytest.fixture(scope="session")
+def _machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
+    with platform_of_tests(tmp_path_factory.mktemp("machine"), {"grace_seconds": 2}) as platform:
+        yield platform
+
+
 @pytest.fixture
 def machine(_machine: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformOfTests]:
     """The platform of this machine as it is."""
-    _machine.use(monkeypatch)
-    yield _machine
-    _machine.stop_runs()
+    with used(_machine, monkeypatch) as platform:
+        yield platform
 
 
 PRETEND = {
@@ -120,16 +134,12 @@ PRETEND = {
 
 @pytest.fixture(scope="session")
 def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
-    platform = PlatformOfTests(tmp_path_factory.mktemp("lab"), PRETEND)
-    yield platform
-    with pytest.MonkeyPatch.context() as patch:
-        platform.use(patch)
-        embedded.stop()
+    with platform_of_tests(tmp_path_factory.mktemp("lab"), PRETEND) as platform:
+        yield platform
 
 
 @pytest.fixture
 def lab(_lab: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformOfTests]:
     """A platform whose cluster pretends to have two nodes of eight GPUs, and one of four CPUs."""
-    _lab.use(monkeypatch)
-    yield _lab
-    _lab.stop_runs()
+    with used(_lab, monkeypatch) as platform:
+        yield platform

@@ -13,7 +13,7 @@ from mcli import embedded
 from tests.compat.calls import V3, V5, V6, V8, shows
 from tests.compat.proxy import Wire
 from tests.compat.published import ClientError, Published
-from tests.conftest import PRETEND, PlatformOfTests, wait_until
+from tests.conftest import PRETEND, PlatformOfTests, platform_of_tests, used, wait_until
 
 STORM = """
 config = RunConfig(name=base, image='bash', command='true')
@@ -24,19 +24,15 @@ futures = [create_run(config, future=True) for _ in range(60)]
 
 @pytest.fixture(scope="module")
 def _shaky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformOfTests]:
-    platform = PlatformOfTests(tmp_path_factory.mktemp("shaky"), PRETEND)
-    yield platform
-    with pytest.MonkeyPatch.context() as patch:
-        platform.use(patch)
-        embedded.stop()
+    with platform_of_tests(tmp_path_factory.mktemp("shaky"), PRETEND) as platform:
+        yield platform
 
 
 @pytest.fixture
 def lab(_shaky: PlatformOfTests, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlatformOfTests]:
     """A platform and clients of these tests' own: what follows a crash is not for others."""
-    _shaky.use(monkeypatch)
-    yield _shaky
-    _shaky.stop_runs()
+    with used(_shaky, monkeypatch) as platform:
+        yield platform
 
 
 @pytest.fixture
