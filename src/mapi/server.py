@@ -147,7 +147,7 @@ def _cluster(name: str, home: Path, settings: ClusterSettings, logs: LogStore) -
     """Make a cluster of the kind that its settings are of; only what is configured is imported."""
     module, kind = _KINDS[type(settings)]
     with explained(name, settings):
-        made: Cluster = getattr(import_module(module), kind)(name, home, settings, logs.path)
+        made: Cluster = getattr(import_module(module), kind)(name, home, settings, logs)
     return made
 
 

@@ -8,18 +8,12 @@ from pathlib import Path
 from mapi.clusters.local.cluster import LocalCluster
 from mapi.clusters.local.settings import LocalSettings
 from mapi.domain.run import ExecutionId
-from tests.clusters.suite import Stage, until
+from tests.clusters.suite import LogFiles, Stage, until
 
 
 def stage_in(home: Path, settings: LocalSettings | None = None) -> Stage:
-    def log_path(execution: ExecutionId, rank: int) -> Path:
-        return home / f"{execution.run_id}-{execution.resumption}-{rank}.log"
-
-    def read_log(execution: ExecutionId, rank: int) -> bytes:
-        path = log_path(execution, rank)
-        return path.read_bytes() if path.exists() else b""
-
-    return Stage(lambda: LocalCluster("here", home, settings or LocalSettings(), log_path), read_log)
+    logs = LogFiles(home)
+    return Stage(lambda: LocalCluster("here", home, settings or LocalSettings(), logs), logs)
 
 
 def processes_of(execution: ExecutionId) -> list[int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -14,11 +15,30 @@ import pytest
 from mapi.clusters.base import Cluster, Launch, LaunchFailed, Notice, RankExited, RankStarted, Report
 from mapi.domain.errors import Conflict
 from mapi.domain.run import Allocation, ExecutionId
+from mapi.logs.times import Record
 from mcli.models.mint_message import TerminalSize
 
 DEADLINE = 20.0
 
 R = TypeVar("R", bound=Report)
+
+
+class LogFiles:
+    """The logs of a stage, and what was said of when they were written."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.times: dict[Path, list[Record]] = {}
+
+    def path(self, execution: ExecutionId, rank: int) -> Path:
+        return self._home / f"{execution.run_id}-{execution.resumption}-{rank}.log"
+
+    def written(self, execution: ExecutionId, rank: int, records: Iterable[Record]) -> None:
+        self.times.setdefault(self.path(execution, rank), []).extend(records)
+
+    def read(self, execution: ExecutionId, rank: int) -> bytes:
+        path = self.path(execution, rank)
+        return path.read_bytes() if path.exists() else b""
 
 
 @dataclass
@@ -30,11 +50,14 @@ class Stage:
     """
 
     make: Callable[[], Cluster]
-    read_log: Callable[[ExecutionId, int], bytes]
+    logs: LogFiles
     deadline: float = DEADLINE
     image: str = ""
     reports: list[Report] = field(default_factory=list)
     changes: int = 0
+
+    def read_log(self, execution: ExecutionId, rank: int) -> bytes:
+        return self.logs.read(execution, rank)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()

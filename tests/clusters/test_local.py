@@ -9,8 +9,7 @@ from mapi.clusters.base import LaunchFailed
 from mapi.clusters.local.cluster import LocalCluster
 from mapi.clusters.local.rank import RankFiles
 from mapi.clusters.local.settings import LocalSettings
-from mapi.domain.run import ExecutionId
-from tests.clusters.suite import ClusterSuite, Stage, play
+from tests.clusters.suite import ClusterSuite, LogFiles, Stage, play
 
 
 class TestLocal(ClusterSuite):
@@ -115,19 +114,16 @@ def test_a_command_the_system_cannot_start_fails_as_in_a_shell(new_stage: Callab
 
 
 def test_a_log_that_cannot_be_written_is_no_fault_of_the_run(tmp_path: Path) -> None:
-    def no_log(execution: ExecutionId, rank: int) -> Path:
-        return tmp_path / "missing" / "log"
+    nowhere = LogFiles(tmp_path / "missing")
 
     async def scene(stage: Stage) -> None:
         launch = await stage.launch("true")
         exited = await stage.exited(launch)
         assert exited.system
-        assert "missing/log" in (exited.reason or "")
+        assert "missing/run-0-0-0.log" in (exited.reason or "")
         assert not stage.of(LaunchFailed, launch)
 
-    play(
-        lambda: Stage(lambda: LocalCluster("here", tmp_path, LocalSettings(), no_log), lambda *_: b""), scene
-    )
+    play(lambda: Stage(lambda: LocalCluster("here", tmp_path, LocalSettings(), nowhere), nowhere), scene)
 
 
 def test_a_run_id_cannot_lead_out_of_the_home(new_stage: Callable[[], Stage]) -> None:

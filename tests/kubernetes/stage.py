@@ -7,8 +7,7 @@ from typing import Any
 
 from mapi.clusters.kubernetes.cluster import KubernetesCluster
 from mapi.clusters.kubernetes.settings import KubernetesSettings
-from mapi.domain.run import ExecutionId
-from tests.clusters.suite import DEADLINE, Stage
+from tests.clusters.suite import DEADLINE, LogFiles, Stage
 from tests.kubernetes.emulation.cluster import EmulatedCluster
 from tests.kubernetes.real import IMAGE, KUBECONFIG
 
@@ -16,18 +15,13 @@ from tests.kubernetes.real import IMAGE, KUBECONFIG
 def stage_in(
     home: Path, settings: KubernetesSettings, deadline: float = DEADLINE, image: str | None = None
 ) -> Stage:
-    def log_path(execution: ExecutionId, rank: int) -> Path:
-        return home / f"{execution.run_id}-{execution.resumption}-{rank}.log"
-
-    def read_log(execution: ExecutionId, rank: int) -> bytes:
-        path = log_path(execution, rank)
-        return path.read_bytes() if path.exists() else b""
+    logs = LogFiles(home)
 
     def make() -> KubernetesCluster:
-        return KubernetesCluster("there", home, settings, log_path)
+        return KubernetesCluster("there", home, settings, logs)
 
     home.mkdir(exist_ok=True)
-    return Stage(make, read_log, deadline, image or image_of(settings))
+    return Stage(make, logs, deadline, image or image_of(settings))
 
 
 def image_of(settings: KubernetesSettings) -> str:

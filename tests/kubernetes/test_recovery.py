@@ -41,10 +41,10 @@ def test_what_ended_meanwhile_is_known_with_its_whole_log(
     new_stage: Callable[[], Stage], settings: KubernetesSettings
 ) -> None:
     async def scene(stage: Stage) -> None:
-        # One that fails is all that is left of its Job: the others are deleted
         ended = await stage.launch(f"echo $NODE_RANK; {WORK}", nodes=2)
-        failed, deleted = [await stage.launch(WORK, env={"S": "3"}) for _ in range(2)]
-        for launch, rank in ((ended, 0), (ended, 1), (failed, 0), (deleted, 0)):
+        failed = await stage.launch(WORK, nodes=2, env={"S": "3"})
+        deleted = await stage.launch(WORK)
+        for launch, rank in ((ended, 0), (ended, 1), (failed, 0), (failed, 1), (deleted, 0)):
             await stage.logged(launch, b"up", rank)
         other = stage.make()
         await stage.cluster.close()
@@ -55,9 +55,7 @@ def test_what_ended_meanwhile_is_known_with_its_whole_log(
         for pod in (await api.list(PODS))[0]:
             if pod["metadata"]["labels"]["mapi/run"] != deleted.execution.run_id:
                 await _touch(api, pod["metadata"]["name"], "end")
-        async with asyncio.timeout(60):
-            while any(pod["status"]["phase"] == "Running" for pod in (await api.list(PODS))[0]):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await _ended(api)
         await api.close()
         stage.reports.clear()
         await stage.open()
@@ -66,11 +64,39 @@ def test_what_ended_meanwhile_is_known_with_its_whole_log(
         for rank in (0, 1):
             assert (await stage.exited(ended, rank)).exit_code == 0
             assert stage.read_log(ended.execution, rank) == b"%d\nup\n" % rank + NUMBERS
-        assert (await stage.exited(failed)).exit_code == 3
-        assert stage.read_log(failed.execution, 0) == b"up\n" + NUMBERS
+        for rank in (0, 1):
+            assert (await stage.exited(failed, rank)).exit_code == 3
+            assert stage.read_log(failed.execution, rank) == b"up\n" + NUMBERS
         exited = await stage.exited(deleted)
         assert (exited.exit_code, exited.system) == (None, True)
-        assert len([each for each in stage.reports if isinstance(each, RankExited)]) == 4
+        assert len([each for each in stage.reports if isinstance(each, RankExited)]) == 5
+
+    play(new_stage, scene)
+
+
+def test_lines_have_the_times_at_which_they_were_printed(
+    new_stage: Callable[[], Stage], settings: KubernetesSettings
+) -> None:
+    async def scene(stage: Stage) -> None:
+        launch = await stage.launch("echo up; for n in 1 2 3; do date +%s; sleep 1; done; echo done")
+        await stage.logged(launch, b"up")
+        await stage.cluster.close()
+        api = Api.connect(settings)
+        await _ended(api)
+        await api.close()
+        stage.cluster = stage.make()
+        await stage.open()
+        await stage.cluster.adopt(launch)
+        await stage.exited(launch)
+        log = stage.read_log(launch.execution, 0)
+        times = stage.logs.times[stage.logs.path(launch.execution, 0)]
+        offset = 0
+        for line in log.splitlines(keepends=True):
+            written = next(record for record in times if record.size > offset)
+            if line.strip().isdigit():
+                assert abs(written.at / 10**6 - int(line)) < 1.5
+            offset += len(line)
+        assert times[-1].size == len(log)
 
     play(new_stage, scene)
 
@@ -172,3 +198,10 @@ async def _touch(api: Api, pod: str, name: str) -> None:
     shell = await PodShell.open(api, pod, f"touch {name}", TerminalSize())
     await shell.exit_code()
     shell.close()
+
+
+async def _ended(api: Api) -> None:
+    """Wait until no pod runs."""
+    async with asyncio.timeout(60):
+        while any(pod["status"]["phase"] == "Running" for pod in (await api.list(PODS))[0]):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapi.clusters.kubernetes.stamps import Mark, Resumption
+from mapi.logs.times import Record
 
 _BEGAN = 1_795_532_400 * 10**9
 
@@ -147,3 +148,22 @@ def test_times_are_those_of_the_nodes_zone(hour: int, zone: bytes) -> None:
     assert copied.feed(b"2026-11-24T%d:00:00.000000001%s x\n" % (hour, zone)) == b"x\n"
     assert copied.mark is not None
     assert copied.mark.since == "2026-11-24T15:00:00Z"
+
+
+def test_what_is_added_has_the_time_of_its_line() -> None:
+    later = 2_500_000
+    entries = [
+        Entry(_BEGAN, b"one\n"),
+        Entry(_BEGAN + 1000, b"two\n"),
+        Entry(_BEGAN + later, b"three\n"),
+        Entry(_BEGAN + 2 * later, b"four\n"),
+    ]
+    told_all = told(entries, None)
+    copied = Resumption(None, 0)
+    copied.feed(told_all)
+    began = _BEGAN // 1000
+    after = later // 1000
+    assert copied.written == [Record(began, 8), Record(began + after, 14), Record(began + 2 * after, 19)]
+    again = Resumption(Mark(_BEGAN + 1000, 4), 10)
+    assert again.feed(told_all) == b"ree\nfour\n"
+    assert again.written == copied.written[1:]

@@ -31,7 +31,7 @@ def record_all(folder: Path, parts: list[bytes]) -> tuple[Path, Path, int]:
     size = 0
     for at, part in enumerate(parts):
         size += len(part)
-        index.append(at, size)
+        index.append([Record(at, size)])
     log.write_bytes(b"".join(parts))
     return log, times, size
 
@@ -77,7 +77,7 @@ def test_the_index_finds_the_record_of_every_byte(steps: list[int], data: st.Dat
         records = []
         for number, step in enumerate(steps):
             records.append(Record(1000 - number, index.size + step))  # the clock may run backwards
-            index.append(records[-1].at, records[-1].size)
+            index.append(records[-1:])
         start = data.draw(st.integers(0, index.size - 1))
         end = data.draw(st.integers(start + 1, index.size))
         before = [record for record in records if record.size <= start]

@@ -16,7 +16,8 @@ again after a restart of the platform; nothing may be lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -25,6 +26,7 @@ from mapi.domain.access import Access, access_injection
 from mapi.domain.run import Allocation, ExecutionId
 from mapi.domain.runtime import Injection
 from mapi.domain.secrets import OpenSecret, injection
+from mapi.logs.times import Record
 from mcli.models.mint_message import TerminalSize
 
 
@@ -189,6 +191,19 @@ class Shell(Protocol):
 
     def close(self) -> None:
         """Hang up: the shell is told, and killed if it does not listen."""
+
+
+class Logs(Protocol):
+    """Where what ranks print is kept."""
+
+    def path(self, execution: ExecutionId, rank: int) -> Path:
+        """The file of a rank, to which its output is appended."""
+
+    def written(self, execution: ExecutionId, rank: int, records: Iterable[Record]) -> None:
+        """Say when the file came to have which sizes, right after it was appended to.
+
+        Only where that is known better than by looking at the file when it grows.
+        """
 
 
 class Cluster(Protocol):

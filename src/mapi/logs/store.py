@@ -18,13 +18,13 @@ import os
 import shutil
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from mapi.domain.run import ExecutionId
 from mapi.logs.chunks import Chunk, last_lines, read_chunk
-from mapi.logs.times import TimeIndex, size_at
+from mapi.logs.times import Record, TimeIndex, size_at
 from mapi.logs.traceback import first_traceback
 from mapi.logs.watcher import Watcher
 
@@ -70,6 +70,12 @@ class LogStore:
             log.catch_up()
             logs.append(log)
         self._open[execution] = tuple(logs)
+
+    def written(self, execution: ExecutionId, rank: int, records: Iterable[Record]) -> None:
+        """Say when a log came to have which sizes, by who has just written it and knows that better."""
+        log = self._growing(execution, rank)
+        if log:
+            log.written(records)
 
     def finish(self, execution: ExecutionId) -> None:
         """Say that an execution has ended and its logs are whole: followers read to the end and complete."""
@@ -229,14 +235,18 @@ class _GrowingLog:
         """Give what was written before anybody watched the time of the file's last change."""
         status = self.path.stat()
         if status.st_size > self.size:
-            self._index.append(status.st_mtime_ns // 1000, status.st_size)
+            self._index.append([Record(status.st_mtime_ns // 1000, status.st_size)])
 
     def look(self) -> None:
         """See whether the file has grown; if so, record when and wake the followers."""
         size = _size(self.path)
         if size > self.size:
-            self._index.append(time.time_ns() // 1000, size)
-            self._ring()
+            self.written([Record(time.time_ns() // 1000, size)])
+
+    def written(self, records: Iterable[Record]) -> None:
+        """Take which sizes it came to have, and when, and wake the followers."""
+        self._index.append(records)
+        self._ring()
 
     def complete(self) -> None:
         """Nothing more will come."""

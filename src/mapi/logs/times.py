@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,19 +43,23 @@ class TimeIndex:
             if self._count:
                 self.size = _read(file.fileno(), self._count - 1).size
 
-    def append(self, at: int, size: int) -> None:
-        """Record that the log has `size` bytes at `at` (µs since 1970).
+    def append(self, records: Iterable[Record]) -> None:
+        """Record which sizes the log came to have, and when. What has a time already keeps it.
 
         A full disk costs the time of these bytes, which then have that of the next record, never the log.
         """
-        self.size = size
+        new = []
+        for record in records:
+            if record.size > self.size:
+                self.size = record.size
+                new.append(_RECORD.pack(record.at, record.size))
         with suppress(OSError):
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                written = os.pwrite(fd, _RECORD.pack(at, size), self._count * _RECORD.size)
+                written = os.pwrite(fd, b"".join(new), self._count * _RECORD.size)
             finally:
                 os.close(fd)
-            self._count += written == _RECORD.size
+            self._count += written // _RECORD.size
 
 
 def records_between(path: Path, start: int, end: int) -> list[Record]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mapi.clusters.base import Inventory, Launch, Report
+from mapi.clusters.base import Inventory, Launch, Logs, Report
 from mapi.clusters.kubernetes.check import warn
 from mapi.clusters.kubernetes.client import (
     EVENTS,
@@ -58,12 +58,12 @@ class KubernetesCluster:
         name: str,
         home: Path,
         settings: KubernetesSettings,
-        log_path: Callable[[ExecutionId, int], Path],
+        logs: Logs,
     ) -> None:
         self.name = name
         self._home = Home(home)
         self._settings = settings
-        self._log_path = log_path
+        self._logs = logs
         self._api = Api.connect(settings)
         self._executions: dict[ExecutionId, Execution] = {}
         self._by_job: dict[str, Execution] = {}
@@ -93,7 +93,7 @@ class KubernetesCluster:
             api=self._api,
             queue=self._settings.queue,
             report=report,
-            log_file=self._log_path,
+            logs=self._logs,
             note_file=self._home.note,
             node_lost=self._nodes.is_lost,
             heard=self._reachability.heard,

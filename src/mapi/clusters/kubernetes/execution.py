@@ -30,6 +30,7 @@ from mapi.clusters.kubernetes.settings import KubernetesSettings
 from mapi.clusters.kubernetes.shell import kill_all
 from mapi.clusters.kubernetes.status import Ended, PodState, pod_state, unasked, vanished
 from mapi.domain.run import ExecutionId, now_ms
+from mapi.logs.times import Record
 
 _STOPPED_EARLY = "stopped before its command began"
 _NEVER_STARTED = "it was never started: there is nothing of it in the cluster"
@@ -242,12 +243,16 @@ class Execution:
             self._tell_exit(rank)
 
     async def _follow(self, rank: Rank, pod: str) -> None:
-        log, note = (file(self.identity, rank.number) for file in (self._site.log_file, self._site.note_file))
+        logs, identity, number = self._site.logs, self.identity, rank.number
+        log, note = logs.path(identity, number), self._site.note_file(identity, number)
 
         def lost(why: str) -> None:
-            self.notice("LOG_INCOMPLETE", f"the log of rank {rank.number} is not whole: {why}")
+            self.notice("LOG_INCOMPLETE", f"the log of rank {number} is not whole: {why}")
 
-        await LogCopy(self._site.api, log, note, lost).run(pod, rank.over)
+        def written(records: list[Record]) -> None:
+            logs.written(identity, number, records)
+
+        await LogCopy(self._site.api, log, note, written, lost).run(pod, rank.over)
         self._tell_exit(rank)
 
     def _tell_exit(self, rank: Rank) -> None:

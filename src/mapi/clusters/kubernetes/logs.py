@@ -15,6 +15,7 @@ from pathlib import Path
 from mapi.clusters.kubernetes.client import PODS, Api, KubernetesError, Refused, Unreachable, backoff
 from mapi.clusters.kubernetes.stamps import Mark, Resumption
 from mapi.clusters.kubernetes.status import CONTAINER
+from mapi.logs.times import Record
 
 #: How often a log that cannot be read any more is asked for, when its rank has ended.
 _LAST_TRIES = 6
@@ -39,18 +40,27 @@ _ROTATED = "its node had thrown away what came next before it could be read"
 class LogCopy:
     """The log of one rank and the note beside it."""
 
-    def __init__(self, api: Api, log: Path, note: Path, lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        log: Path,
+        note: Path,
+        written: Callable[[list[Record]], None],
+        lost: Callable[[str], None],
+    ) -> None:
         """Prepare; `run` copies.
 
         Args:
             api: the cluster.
             log: the copy.
             note: the file beside it.
+            written: called with the times of what was appended to the copy.
             lost: called with the reason why not all of the output is there.
         """
         self._api = api
         self._log = log
         self._note = note
+        self._written = written
         self._lost = lost
         self._heard = 0
 
@@ -125,6 +135,7 @@ class LogCopy:
                 self._heard += 1
                 had_gap = told.gap
                 _append(log, told.feed(data))
+                self._written(told.written)
                 if told.mark != mark:
                     mark = told.mark
                     _write(note, mark)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mapi.clusters.base import Report
+from mapi.clusters.base import Logs, Report
 from mapi.clusters.kubernetes.client import Api, KubernetesError
 from mapi.clusters.kubernetes.status import Ended, PodState
 from mapi.domain.run import ExecutionId
@@ -17,15 +17,15 @@ from mapi.domain.run import ExecutionId
 class Site:
     """What the executions of a cluster have in common.
 
-    `queue`: its own queue, "" where it has none. `log_file`, `note_file`: where the log of a rank is kept,
-    and the note beside it. `node_lost`: whether a node is known not to answer. `heard`:
+    `queue`: its own queue, "" where it has none. `logs`: where what ranks print is kept. `note_file`: the
+    note beside the log of a rank. `node_lost`: whether a node is known not to answer. `heard`:
     see `Requests`.
     """
 
     api: Api
     queue: str
     report: Callable[[Report], None]
-    log_file: Callable[[ExecutionId, int], Path]
+    logs: Logs
     note_file: Callable[[ExecutionId, int], Path]
     node_lost: Callable[[str | None], bool]
     heard: Callable[[str, KubernetesError | None], None]

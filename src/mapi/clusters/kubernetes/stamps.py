@@ -19,6 +19,8 @@ from functools import lru_cache
 
 import msgspec
 
+from mapi.logs.times import Record
+
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})(Z|[+-]\d\d:\d\d) ")
 _LONGEST_STAMP = 36
 
@@ -39,7 +41,8 @@ class Resumption:
     """What a log, told anew, adds to the copy.
 
     `mark`: the newest line there is, from which to ask another time; None: only from the beginning.
-    `gap`: whether the line at the mark was no longer there, but later ones were.
+    `gap`: whether the line at the mark was no longer there, but later ones were. `written`: when what was fed
+    last was written; what was within a millisecond of each other has one time.
     """
 
     def __init__(self, mark: Mark | None, size: int) -> None:
@@ -58,6 +61,8 @@ class Resumption:
         self._passing = False
         self._rest = b""
         self._line_begins = True
+        self._line_at = self._latest
+        self.written: list[Record] = []
 
     @property
     def caught_up(self) -> bool:
@@ -67,6 +72,7 @@ class Resumption:
     def feed(self, data: bytes) -> bytes:
         """Return what of this the copy does not have."""
         fresh = []
+        self.written = []
         for at, piece in self._pieces(data):
             if self._line_begins:
                 self._begin(at)
@@ -76,6 +82,8 @@ class Resumption:
             known = max(0, self._size - self._position)
             self._position += len(piece)
             fresh.append(piece[known:])
+            if self._position > self._size:
+                self._note(Record(self._line_at // 1000, self._position))
         return b"".join(fresh)
 
     def _begin(self, at: int | None) -> None:
@@ -84,6 +92,7 @@ class Resumption:
         self._passing = at is None or (wanted is not None and at < wanted.at)
         if at is None or self._passing:
             return
+        self._line_at = at
         if wanted is not None:
             self.gap = at > wanted.at
             self._position = self._size if self.gap else wanted.offset
@@ -92,6 +101,11 @@ class Resumption:
             self.mark, self._latest = Mark(at, self._position), at
         elif at < self._latest:  # the node's clock was set back: no second separates old from new
             self.mark = None
+
+    def _note(self, record: Record) -> None:
+        if self.written and self.written[-1].at // 1000 == record.at // 1000:
+            record = Record(self.written.pop().at, record.size)
+        self.written.append(record)
 
     def _pieces(self, data: bytes) -> Iterator[tuple[int | None, bytes]]:
         """Yield lines, or parts of them, those that begin one with its time."""

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mapi.clusters.base import Inventory, Launch, LaunchFailed, Notice, RankExited, RankStarted, Report
+from mapi.clusters.base import (
+    Inventory,
+    Launch,
+    LaunchFailed,
+    Logs,
+    Notice,
+    RankExited,
+    RankStarted,
+    Report,
+)
 from mapi.clusters.local.devices import DevicesTaken, Ledger, RankDevices
 from mapi.clusters.local.environment import inherited
 from mapi.clusters.local.inventory import discover
@@ -68,12 +77,10 @@ class LocalCluster:
 
     kind = "local"
 
-    def __init__(
-        self, name: str, home: Path, settings: LocalSettings, log_path: Callable[[ExecutionId, int], Path]
-    ) -> None:
+    def __init__(self, name: str, home: Path, settings: LocalSettings, logs: Logs) -> None:
         self.name = name
         self._home = home
-        self._log_path = log_path
+        self._log_path = logs.path
         self._machine = discover(settings)
         self._ledger = Ledger(self._machine.devices)
         self._environment = inherited(os.environ)
