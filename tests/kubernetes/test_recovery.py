@@ -68,7 +68,7 @@ def test_what_ended_meanwhile_is_known_with_its_whole_log(
             assert (await stage.exited(failed, rank)).exit_code == 3
             assert stage.read_log(failed.execution, rank) == b"up\n" + NUMBERS
         exited = await stage.exited(deleted)
-        assert (exited.exit_code, exited.system) == (None, True)
+        assert exited.system and exited.exit_code in (None, 143)  # its pod may still be there to say so
         assert len([each for each in stage.reports if isinstance(each, RankExited)]) == 5
 
     play(new_stage, scene)
