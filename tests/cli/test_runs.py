@@ -215,6 +215,14 @@ def test_a_stopped_run_keeps_its_log_and_the_reason(mcli: Mcli) -> None:
     assert "no runs to stop" in mcli("stop", "run", name, code=1).stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["stop", "-y", "run"], ["stop", "run", "-y"], ["logs", "--tail", "1"], ["delete", "run", "-y"]],
+)
+def test_flags_may_stand_anywhere(mcli: Mcli, arguments: list[str]) -> None:
+    mcli(*arguments, mcli.submit("echo up; sleep 1000"))
+
+
 def test_following_a_run_that_is_stopped_ends_with_that(mcli: Mcli) -> None:
     name = mcli.submit("echo begun; sleep 60", "followed")
     with mcli.start("logs", "-f", name) as follower:

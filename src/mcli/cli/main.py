@@ -14,8 +14,9 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # what type checkers take for True; importing it would cost more than all the rest
 if TYPE_CHECKING:
-    import argparse
     from types import ModuleType
+
+    from mcli.cli.parser import Parser
 
 #: name → (module in this package, one line of help)
 COMMANDS = {
@@ -114,7 +115,7 @@ def _run(name: str, arguments: list[str], verbose: bool) -> int:
     module = import_module(f"mcli.cli.{COMMANDS[name][0]}")
     parser = command_parser(name, module)
     warnings.showwarning = _show_warning
-    args = parser.parse_args(arguments)
+    args = parser.parse(arguments)
     for stream in (sys.stdout, sys.stderr):  # a log may hold what this terminal cannot show
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
@@ -137,7 +138,7 @@ def _run(name: str, arguments: list[str], verbose: bool) -> int:
     return code
 
 
-def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+def command_parser(name: str, module: ModuleType) -> Parser:
     """Return the parser of a command's arguments."""
     import argparse
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 _UNKNOWN_FLAG = re.compile(r"unrecognized arguments:.*?(--?[\w-]+)")
@@ -13,6 +13,13 @@ _UNKNOWN_WORD = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
 
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that says what a mistyped flag or word was probably meant to be."""
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse a command's arguments; flags may stand anywhere among them."""
+        try:
+            return self.parse_intermixed_args(arguments)
+        except TypeError:  # it has words that are commands of their own
+            return self.parse_args(arguments)
 
     def error(self, message: str) -> NoReturn:
         """Explain, and exit with code 2."""
