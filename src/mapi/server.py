@@ -56,6 +56,9 @@ _KINDS: dict[type, tuple[str, str]] = {
 
 _LOCK_TRIES = 20
 
+#: How often it is seen to that the home is still there, in ticks of uvicorn, which are tenths of a second.
+_HOME_TICKS = 20
+
 #: Seconds that open connections get when the server is asked to end.
 _GOODBYE = 2
 
@@ -83,9 +86,10 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
     try:
         listener = _listen(config, home / PORT)
         _log_to_stderr(config.log_level)
-        asyncio.run(_serve(config, home, listener, ready_fd))
+        asyncio.run(_serve(config, home, lock, listener, ready_fd))
     finally:
-        (home / INFO).unlink(missing_ok=True)
+        if _holds(lock, home / LOCK):
+            (home / INFO).unlink(missing_ok=True)
         os.close(lock)
 
 
@@ -101,7 +105,9 @@ def _log_to_stderr(level: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: int | None) -> None:
+async def _serve(
+    config: Config, home: Path, lock: int, listener: socket.socket, ready_fd: int | None
+) -> None:
     logs = LogStore(home / "logs")
     store = await Store.open(config.database_url)
     clusters = [
@@ -135,6 +141,7 @@ async def _serve(config: Config, home: Path, listener: socket.socket, ready_fd: 
             ),
             when_ready=lambda: _announce(home / INFO, info, ready_fd),
             before_shutdown=application.state.shells.close,
+            has_home=lambda: _holds(lock, home / LOCK),
         )
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process
@@ -160,10 +167,12 @@ class _Server(uvicorn.Server):
         *,
         when_ready: Callable[[], None],
         before_shutdown: Callable[[], Awaitable[None]],
+        has_home: Callable[[], bool],
     ) -> None:
         super().__init__(config)
         self._when_ready = when_ready
         self._before_shutdown = before_shutdown
+        self._has_home = has_home
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -181,6 +190,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._when_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _HOME_TICKS == 0 and not self._has_home():
+            log.error("its home was removed, or is another server's now: it ends")
+            return True
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._before_shutdown()
@@ -202,6 +217,14 @@ def _hold(path: Path) -> int:
             return lock
     os.close(lock)
     raise ServerError(f"a platform is running in {path.parent} already")
+
+
+def _holds(lock: int, path: Path) -> bool:
+    """Whether a lock is still that of the home: it is not if the home was removed."""
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _listen(config: Config, remembered: Path) -> socket.socket:

@@ -216,6 +216,18 @@ def test_an_address_in_use_is_said(server: Server, tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
 
 
+def test_it_ends_when_its_home_is_removed_and_leaves_the_next_ones_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = Server(home)
+    home.rename(tmp_path / "away")
+    second = Server(home)
+    _, said = first.process.communicate(timeout=30)
+    assert "its home was removed" in said
+    assert first.process.returncode == 0
+    assert (home / "platform.json").exists()
+    assert second.end() == 0
+
+
 def test_followers_do_not_hold_up_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.use(monkeypatch)
     run = create_run(RunConfig(name="long", image="bash", command="sleep 30"))
