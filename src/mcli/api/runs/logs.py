@@ -113,7 +113,7 @@ def get_run_logs(  # noqa: PLR0917 - the order its users know
     def work(deadline: Deadline) -> str:
         return b"".join(_chunks({**request, "follow": False}, deadline)).decode(errors="replace")
 
-    return calls.call(work, timeout, future)
+    return calls.long_call(work, timeout, future)
 
 
 @overload
