@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mapi.clusters.base import Evicted
 from mapi.clusters.kubernetes.check import check
 from mapi.clusters.kubernetes.permissions import needed
 from mapi.clusters.kubernetes.settings import KubernetesSettings
@@ -54,6 +55,30 @@ def test_what_is_asked_of_a_cluster_is_what_has_to_be_allowed(
     play(lambda: stage_in(tmp_path / "home", settings), scene)
     allowed = {(each.resource, verb) for each in needed(queue=False) for verb in each.verbs}
     assert {(resource, verb) for verb, resource in emulated.requests} == allowed
+
+
+def test_what_a_queue_asks_for_is_what_has_to_be_allowed_with_it(
+    emulated: EmulatedCluster, kubeconfig: str, tmp_path: Path
+) -> None:
+    async def scene(stage: Stage) -> None:
+        launch = await stage.launch("echo up; sleep 1000", placement=("",), cpus=1)
+        await stage.logged(launch, b"up")
+        (job,) = (item["metadata"]["name"] for item in emulated.objects("Job"))
+        emulated.evict_from_queue(job, "another needs it")
+        await stage.exited(launch)
+        assert stage.of(Evicted, launch)
+        await stage.cluster.end(launch.execution)
+        await stage.cluster.release(launch.execution)
+
+    emulated.create("LocalQueue", {"metadata": {"name": "team"}})
+    settings = KubernetesSettings(kubeconfig=kubeconfig, queue="team")
+    check(settings, tmp_path)
+    play(lambda: stage_in(tmp_path / "home", settings), scene)
+    allowed = {(each.resource, verb) for each in needed(queue=True) for verb in each.verbs}
+    asked = {(resource, verb) for verb, resource in emulated.requests}
+    assert asked <= allowed
+    queues = {(each.resource, verb) for each in needed(queue=True) if each.queue for verb in each.verbs}
+    assert {each for each in asked if each[0] in ("workloads", "localqueues")} == queues
 
 
 def test_a_shell_that_is_not_allowed_says_what_is_missing(

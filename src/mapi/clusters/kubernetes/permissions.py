@@ -37,9 +37,7 @@ PERMISSIONS = (
     Permission("", "services", ("create", "get"), "let the ranks of a run find each other"),
     Permission("", "secrets", ("create", "get"), "give runs parameters, secrets and their token"),
     Permission("", "events", ("list", "watch"), "say why runs wait"),
-    Permission(
-        "kueue.x-k8s.io", "workloads", ("get", "list", "watch"), "say why the queue holds runs", queue=True
-    ),
+    Permission("kueue.x-k8s.io", "workloads", ("list", "watch"), "say why the queue holds runs", queue=True),
     Permission("kueue.x-k8s.io", "localqueues", ("get",), "check that the queue is there", queue=True),
 )
 
