@@ -81,6 +81,7 @@ def submit(site: Site, command: str) -> str:
 def occupy(site: Site) -> str:
     """Submit a run that has the only place; return its name."""
     name = submit(site, "echo up $RESUMPTION_INDEX; sleep 1000")
+    site.mcli.wait(name, RunStatus.RUNNING)
     site.prints(name, "up 0")
     return name
 

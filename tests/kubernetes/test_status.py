@@ -238,6 +238,12 @@ def test_a_pod_that_others_deleted_did_not_fail_by_itself(
     assert unasked(state, state.ended) == Ended(AT, code, reason, system)
 
 
+def test_a_pod_that_others_deleted_before_it_ran_did_not_fail_by_itself() -> None:
+    ended = pod_state(pod({"phase": "Failed"}, deletionTimestamp=OVER)).ended
+    assert ended is not None
+    assert (ended.code, ended.reason, ended.system) == (None, "its pod was deleted", True)
+
+
 def test_a_pod_that_ended_by_itself_is_taken_at_its_word() -> None:
     state = pod_state(pod(terminated(5)))
     assert state.ended is not None

@@ -93,14 +93,15 @@ def pod_state(pod: Json) -> PodState:
     state = container.get("state", {})
     waiting, running, over = (state.get(kind, {}) for kind in ("waiting", "running", "terminated"))
     why, words = waiting.get("reason", ""), waiting.get("message", "")
+    leaving = "deletionTimestamp" in metadata
     return PodState(
         rank=rank_of(pod),
         node=pod["spec"].get("nodeName"),
         started=_ms(running.get("startedAt") or (over.get("startedAt") if _ran(over) else None)),
-        ended=_ended(status, over),
+        ended=_ended(status, over, leaving),
         no_image=(words or why) if why in _NO_IMAGE else None,
         trouble=(_NOTICES["container"], f"{why}: {words}") if why in _TROUBLE else _unscheduled(status),
-        leaving="deletionTimestamp" in metadata,
+        leaving=leaving,
     )
 
 
@@ -157,12 +158,13 @@ def _unscheduled(status: Json) -> tuple[str, str] | None:
     return None
 
 
-def _ended(status: Json, over: Json) -> Ended | None:
+def _ended(status: Json, over: Json, leaving: bool) -> Ended | None:
     if over:
         return _container_ended(status, over)
     if status.get("phase") == "Failed":
-        failed = f"its pod failed ({status.get('reason', 'Unknown')})"
-        return Ended(now_ms(), None, disrupted(status) or _said(failed, status.get("message")), system=True)
+        deleted = _DELETED if leaving and "reason" not in status else None
+        failed = _said(f"its pod failed ({status.get('reason', 'Unknown')})", status.get("message"))
+        return Ended(now_ms(), None, disrupted(status) or deleted or failed, system=True)
     return None
 
 
