@@ -120,6 +120,7 @@ def test_nothing_is_left_of_what_has_ended(
         await stage.cluster.sweep([forgotten.execution])
         await _until(api, lambda left: len(left) == 1)
         await stage.restart()
+        await stage.cluster.sweep([forgotten.execution])
         await stage.cluster.forget(forgotten.execution.run_id)
         await _until(api, lambda left: not left)
         await api.close()

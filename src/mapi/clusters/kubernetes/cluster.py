@@ -150,6 +150,7 @@ class KubernetesCluster:
     async def sweep(self, keep: Collection[ExecutionId]) -> None:
         """Delete what is of this platform and not in `keep`, now or when it is known what there is."""
         kept = set(keep)
+        self._home.sweep(kept | self._executions.keys())
         for identity, execution in self._executions.items():
             if identity not in kept:
                 execution.owned = False

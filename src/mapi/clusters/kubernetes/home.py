@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,3 +43,10 @@ class Home:
     def note(self, execution: ExecutionId, rank: int) -> Path:
         """The note beside the log of a rank, see `mapi.clusters.kubernetes.logs`."""
         return self._path / "logs" / f"{execution.run_id}.{execution.resumption}.{rank}"
+
+    def sweep(self, keep: Collection[ExecutionId]) -> None:
+        """Remove the notes of all other executions, left by a platform that ended before they did."""
+        for note in (self._path / "logs").iterdir():
+            run_id, resumption, _ = note.name.rsplit(".", 2)
+            if ExecutionId(run_id, int(resumption)) not in keep:
+                note.unlink(missing_ok=True)
