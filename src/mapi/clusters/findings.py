@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from mapi.clusters.base import Node
+
 
 class Finding(msgspec.Struct, frozen=True):
     """One thing that was looked at.
@@ -20,3 +22,10 @@ class Finding(msgspec.Struct, frozen=True):
     def is_fatal(self) -> bool:
         """Whether runs cannot be executed because of it."""
         return self.works is False and self.needed
+
+
+def what_it_has(node: Node) -> str:
+    """Say what a node has."""
+    gpus = f"{node.gpus} of type {node.gpu_type}" if node.gpus else "none"
+    memory = f", {node.memory / 2**30:.0f} GiB of memory" if node.memory else ""
+    return f"{node.cpus} CPUs{memory}, GPUs: {gpus}"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-from mapi.clusters.findings import Finding
+from mapi.clusters.findings import Finding, what_it_has
 from mapi.clusters.kubernetes.client import JOBS, NODES, Api, Json, KubernetesError, Refused, backoff
 from mapi.clusters.kubernetes.inventory import is_ready, node_of, repelling
 from mapi.clusters.kubernetes.permissions import Permission, needed
@@ -164,8 +164,7 @@ def _nodes(listed: tuple[list[Json], str], settings: KubernetesSettings) -> list
     found = []
     for item in sorted(items, key=lambda item: str(item["metadata"]["name"])):
         node = node_of(item, settings.tolerations)
-        gpus = f"{node.gpus} of type {node.gpu_type}" if node.gpus else "none"
-        text = f"{node.cpus} CPUs, {node.memory / 2**30:.0f} GiB of memory, GPUs: {gpus}"
+        text = what_it_has(node)
         closed = _why_closed(item, settings)
         found.append(
             Finding(

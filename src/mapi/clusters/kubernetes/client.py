@@ -40,7 +40,9 @@ _LONGEST_PAUSE = 10.0
 _WATCH_SILENCE = 75.0
 
 _PAGE = 500
-_GONE = 410
+
+#: The code of an answer that a version is too old to be watched from.
+GONE = 410
 
 
 class KubernetesError(OSError):
@@ -208,7 +210,7 @@ class Api:
                 event = _object(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
-                    raise Refused(status.get("code", _GONE), status.get("message", "the watch failed"))
+                    raise Refused(status.get("code", GONE), status.get("message", "the watch failed"))
                 yield event
 
     async def stream(

@@ -294,7 +294,7 @@ class Execution:
             self._site.report(self._failure) if self.owned else None
 
     def _refused(self, error: Refused) -> None:
-        self._fail(f"the cluster refused it: {error}", system=error.code in (401, 403))
+        self._fail(f"the cluster refused it: {error}", system=error.is_denied)
         self._tell_failure()
 
     def _tell(self, report: Report) -> None:

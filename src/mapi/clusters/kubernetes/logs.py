@@ -135,7 +135,8 @@ class LogCopy:
                 self._heard += 1
                 had_gap = told.gap
                 _append(log, told.feed(data))
-                self._written(told.written)
+                if told.written:
+                    self._written(told.written)
                 if told.mark != mark:
                     mark = told.mark
                     _write(note, mark)

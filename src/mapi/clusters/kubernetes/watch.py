@@ -10,9 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from mapi.clusters.kubernetes.client import Api, Json, KubernetesError, Refused, backoff
-
-_GONE = 410
+from mapi.clusters.kubernetes.client import GONE, Api, Json, KubernetesError, Refused, backoff
 
 #: How long the server keeps a watch open, in seconds.
 _SPELL = 240
@@ -67,7 +65,7 @@ class Watch:
                     self._take(event)
                     pauses = backoff()
             except KubernetesError as error:
-                if isinstance(error, Refused) and error.code == _GONE:
+                if isinstance(error, Refused) and error.code == GONE:
                     self._version = None
                 else:
                     self._heard(self.resource, error)

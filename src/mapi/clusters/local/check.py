@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mapi.clusters.findings import Finding
+from mapi.clusters.findings import Finding, what_it_has
 from mapi.clusters.local import mounts
 from mapi.clusters.local.inventory import discover, find_gpus
 from mapi.clusters.local.settings import LocalSettings
@@ -24,9 +24,7 @@ def check(settings: LocalSettings, home: Path) -> Iterator[Finding]:
     """
     inventory = discover(settings).inventory
     for node in inventory.nodes:
-        gpus = f"{node.gpus} of type {node.gpu_type}" if node.gpus else "none"
-        memory = f", {node.memory / 2**30:.0f} GiB of memory" if node.memory else ""
-        yield Finding(f"node {node.name}", True, f"{node.cpus} CPUs{memory}, GPUs: {gpus}")
+        yield Finding(f"node {node.name}", True, what_it_has(node))
     yield Finding("runs without CPUs or GPUs", None, f"{inventory.shared_slots} at once on a node")
     yield _mounts()
     yield _inotify(home)
